@@ -1,0 +1,283 @@
+//! The whole crew: the fleet and every session, fed from one log, and the requests that need to see all of it.
+//!
+//! It must not know how a line is stored or an effect performed.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{self, Fleet};
+use crate::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
+use crate::machine::{Decision, Entry, Key, Machine, Scope};
+use crate::playbook::Playbook;
+use crate::session::fact::{Agent, Brief, WorkspaceKind};
+use crate::session::{self, Effect, Refusal, Session};
+
+/// Sessions that may be spawned by one request: a slip of the finger must not start a thousand agents.
+pub const SPAWN_MAX: usize = 100;
+
+/// One line of the log: whose it is, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// Of the fleet.
+    Fleet(Entry<fleet::Fact>),
+    /// Of a session.
+    Session(SessionId, Entry<session::Fact>),
+}
+
+/// A wish.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// About projects.
+    Fleet(fleet::Request),
+    /// Begin a session.
+    Spawn(Spawn),
+    /// About one session.
+    Session(SessionId, session::Request),
+}
+
+/// What a client gives to begin a session; what is missing is chosen here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spawn {
+    /// The client's id for the wish.
+    pub request: RequestId,
+    /// The session's id, drawn by the client's side from the request so that a retry names the same session.
+    pub id: SessionId,
+    /// The project.
+    pub project: ProjectId,
+    /// The name wished for; `None` makes one from the prompt or the agent.
+    pub name: Option<Name>,
+    /// The agent.
+    pub agent: Agent,
+    /// What it is told first.
+    pub prompt: alloc::string::String,
+    /// The branch wished for; `None` makes one that cannot collide.
+    pub branch: Option<alloc::string::String>,
+    /// The revision to start from.
+    pub base: Option<alloc::string::String>,
+    /// How the workspace is made.
+    pub workspace: WorkspaceKind,
+    /// The way of working.
+    pub playbook: Playbook,
+}
+
+/// What became of an admitted request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admitted {
+    /// Lines to append.
+    Lines(Vec<Line>),
+    /// The same request was admitted before, as the line at this position.
+    Before(u64),
+}
+
+/// The fleet and every session.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Crew {
+    /// The fleet.
+    pub fleet: Scope<Fleet>,
+    /// Every session, by id.
+    pub sessions: BTreeMap<SessionId, Scope<Session>>,
+}
+
+impl Crew {
+    /// Takes in one line of the log.
+    pub fn record(&mut self, seq: u64, at: Timestamp, line: &Line) {
+        match line {
+            Line::Fleet(entry) => self.fleet.record(seq, at, entry),
+            Line::Session(id, entry) => self.sessions.entry(id.clone()).or_default().record(seq, at, entry),
+        }
+    }
+
+    /// Returns what a session wants and may be started now.
+    #[must_use]
+    pub fn runnable(&self, id: &SessionId, in_flight: &BTreeSet<Key>) -> Decision<Effect> {
+        self.sessions.get(id).map(|scope| scope.runnable(in_flight)).unwrap_or_default()
+    }
+
+    /// Returns the lines a request becomes.
+    ///
+    /// # Errors
+    /// The refusal, with its code and hint.
+    pub fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
+        match request {
+            Request::Fleet(request) => self.admit_fleet(request),
+            Request::Spawn(spawn) => self.admit_spawn(spawn),
+            Request::Session(id, request) => {
+                let Some(scope) = self.sessions.get(&id) else {
+                    return Err(no_session(id.as_str()));
+                };
+                if let Some(seq) = scope.state.answered(request.id()) {
+                    return Ok(Admitted::Before(seq));
+                }
+                if let session::Request::Rename(_, name) = &request {
+                    self.check_name_free(name, Some(&id))?;
+                }
+                let fact = Session::admit(&scope.state, request)?;
+                Ok(Admitted::Lines(alloc::vec![Line::Session(id, Entry::Fact(fact))]))
+            }
+        }
+    }
+
+    fn admit_fleet(&self, request: fleet::Request) -> Result<Admitted, Refusal> {
+        let id = match &request {
+            fleet::Request::AddProject(id, _) | fleet::Request::RemoveProject(id, ..) => id,
+        };
+        if let Some(seq) = self.fleet.state.answered(id) {
+            return Ok(Admitted::Before(seq));
+        }
+        let request = match request {
+            fleet::Request::RemoveProject(id, project, _) => {
+                let sessions = self.placed(&project);
+                fleet::Request::RemoveProject(id, project, sessions)
+            }
+            add @ fleet::Request::AddProject(..) => add,
+        };
+        let fact = Fleet::admit(&self.fleet.state, request)?;
+        Ok(Admitted::Lines(alloc::vec![Line::Fleet(Entry::Fact(fact))]))
+    }
+
+    /// Counts the sessions of a project that still hold a workspace.
+    fn placed(&self, project: &ProjectId) -> usize {
+        let of_project = |session: &Session| {
+            session.brief.as_ref().is_some_and(|brief| brief.project == *project) && session.holds_place()
+        };
+        self.sessions.values().filter(|scope| of_project(&scope.state)).count()
+    }
+
+    fn admit_spawn(&self, spawn: Spawn) -> Result<Admitted, Refusal> {
+        if let Some(scope) = self.sessions.get(&spawn.id) {
+            if let Some(seq) = scope.state.answered(&spawn.request) {
+                return Ok(Admitted::Before(seq));
+            }
+            return Err(Refusal::new("exists", format!("Session {} exists.", spawn.id), "Use another id."));
+        }
+        let Some(project) = self.fleet.state.projects.get(&spawn.project) else {
+            return Err(Refusal::new(
+                "not_found",
+                format!("There is no project {}.", spawn.project),
+                "Register it with \"oarlock project add PATH\".",
+            ));
+        };
+        let name = match spawn.name {
+            Some(name) => {
+                self.check_name_free(&name, None)?;
+                name
+            }
+            None => self.free_name(&spawn.prompt, &spawn.agent),
+        };
+        let held = self.sessions.values().filter(|scope| scope.state.holds_place());
+        let held =
+            held.filter_map(|scope| scope.state.brief.as_ref()).map(|brief| brief.ports.first).collect();
+        let Some(ports) = fleet::free_ports(&held) else {
+            return Err(Refusal::new(
+                "no_ports",
+                format!("All {} blocks of ports are leased.", fleet::BLOCKS_MAX),
+                "End some sessions; see \"oarlock ls\".",
+            ));
+        };
+        // The id makes the branch unique for ever; the leaf lets an agent make branches below it.
+        let branch = spawn.branch.unwrap_or_else(|| format!("oarlock/{name}-{}/work", spawn.id));
+        let brief = Brief {
+            project: spawn.project,
+            repository: project.path.clone(),
+            agent: spawn.agent,
+            prompt: spawn.prompt,
+            branch,
+            base: spawn.base,
+            workspace: spawn.workspace,
+            ports,
+            playbook: spawn.playbook,
+        };
+        let wish = session::Request::Spawn(spawn.request, name, brief);
+        let fact = Session::admit(&Session::default(), wish)?;
+        Ok(Admitted::Lines(alloc::vec![Line::Session(spawn.id, Entry::Fact(fact))]))
+    }
+
+    /// Returns the sessions that hold a name: all that are still on the list.
+    fn holder(&self, name: &Name) -> Option<&SessionId> {
+        let holds = |session: &Session| session.name == *name && !session.is_hidden();
+        self.sessions.iter().find(|(_, scope)| holds(&scope.state)).map(|(id, _)| id)
+    }
+
+    fn check_name_free(&self, name: &Name, except: Option<&SessionId>) -> Result<(), Refusal> {
+        match self.holder(name) {
+            Some(holder) if Some(holder) != except => Err(Refusal::new(
+                "name_taken",
+                format!("The name {name} is taken by session {holder}."),
+                format!("Choose another, or take that one off the list with \"oarlock rm {name}\"."),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a name nobody holds from the first words of the prompt, or from the agent.
+    fn free_name(&self, prompt: &str, agent: &Agent) -> Name {
+        // Long enough to recognise, short enough for a column of `ls`.
+        const SLUG_LEN: usize = 24;
+        let first_words = prompt.lines().next().unwrap_or_default();
+        let command = agent.command.as_deref().unwrap_or(&agent.name);
+        let slug = Name::slug(first_words, SLUG_LEN)
+            .or_else(|| Name::slug(command, SLUG_LEN))
+            .unwrap_or_else(|| Name::from("session"));
+        if self.holder(&slug).is_none() {
+            return slug;
+        }
+        (2_u32..)
+            .filter_map(|n| Name::parse(&format!("{slug}-{n}")))
+            .find(|name| self.holder(name).is_none())
+            .expect("one of four thousand million numbers is free")
+    }
+
+    /// Finds a session by id, name, or unique prefix of either, in that order. Names of sessions on the list win over
+    /// those that were let go.
+    ///
+    /// # Errors
+    /// `not_found`, or `ambiguous` with the candidates in the sentence.
+    pub fn find(&self, text: &str) -> Result<&SessionId, Refusal> {
+        if let Some((id, _)) = self.sessions.get_key_value(&SessionId::from(text)) {
+            return Ok(id);
+        }
+        let named = |hidden: bool| {
+            self.sessions
+                .iter()
+                .filter(move |(_, scope)| {
+                    scope.state.is_hidden() == hidden && scope.state.name.as_str() == text
+                })
+                .max_by_key(|(_, scope)| scope.seq)
+        };
+        if let Some((id, _)) = named(false).or_else(|| named(true)) {
+            return Ok(id);
+        }
+        let prefixed: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(id, scope)| {
+                !text.is_empty()
+                    && !scope.state.is_hidden()
+                    && (id.as_str().starts_with(text) || scope.state.name.as_str().starts_with(text))
+            })
+            .collect();
+        match prefixed[..] {
+            [(id, _)] => Ok(id),
+            [] => Err(no_session(text)),
+            _ => {
+                let names: Vec<&str> = prefixed.iter().take(5).map(|(_, s)| s.state.name.as_str()).collect();
+                Err(Refusal::new(
+                    "ambiguous",
+                    format!("\"{}\" may be {}.", crate::text::line(text, 60), names.join(", ")),
+                    "Give more of the name.",
+                ))
+            }
+        }
+    }
+}
+
+fn no_session(text: &str) -> Refusal {
+    Refusal::new(
+        "not_found",
+        format!("There is no session \"{}\".", crate::text::line(text, 60)),
+        "List them with \"oarlock ls --all\".",
+    )
+}

@@ -1,0 +1,125 @@
+//! What a session can want of the world. Performing belongs to others; here they are names and data.
+
+use alloc::string::String;
+
+use crate::ids::{MessageId, RunId, TrashId};
+use crate::machine::Repeat;
+
+use super::fact::{Author, Brief, Farewell, LandWish, Role};
+
+/// A wanted act, with everything needed to perform it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Make the workspace, or adopt what an earlier attempt left.
+    PrepareWorkspace {
+        /// What was asked.
+        brief: Brief,
+    },
+    /// Start a run's host, or adopt the one that is there.
+    StartRun {
+        /// Which run.
+        run: RunId,
+        /// What it is for.
+        role: Role,
+        /// What was asked.
+        brief: Brief,
+        /// The workspace's path.
+        workspace: String,
+        /// What the agent is told first.
+        prompt: String,
+    },
+    /// End a run.
+    StopRun {
+        /// Which run.
+        run: RunId,
+        /// How long it may take to leave by itself, in milliseconds; 0 kills at once.
+        grace_ms: u64,
+    },
+    /// Give a message to the run's host, which types it.
+    Deliver {
+        /// Which run.
+        run: RunId,
+        /// Which message.
+        message: MessageId,
+        /// Who wrote it.
+        author: Author,
+        /// Its text.
+        text: String,
+    },
+    /// Ask the host whether a message in doubt was typed.
+    SeekReceipt {
+        /// Which run.
+        run: RunId,
+        /// Which message.
+        message: MessageId,
+    },
+    /// Read what git says of the workspace.
+    ReadWork {
+        /// The workspace's path.
+        workspace: String,
+        /// The commit it started from.
+        base: String,
+        /// The branch it should be on.
+        branch: String,
+    },
+    /// Put the work on the base branch.
+    Land {
+        /// What was asked.
+        brief: Brief,
+        /// The workspace's path.
+        workspace: String,
+        /// The branch to land.
+        branch: String,
+        /// The branch to land on.
+        base_branch: String,
+        /// The session's name, for the message.
+        name: String,
+        /// What exactly.
+        wish: LandWish,
+    },
+    /// Keep everything in the trash, then take the workspace away.
+    RemoveWorkspace {
+        /// What was asked.
+        brief: Brief,
+        /// The workspace's path.
+        workspace: String,
+        /// The branch it is on.
+        branch: String,
+        /// The entry of the trash to keep it under.
+        trash: TrashId,
+        /// Why.
+        why: Farewell,
+    },
+    /// Bring the workspace back from the trash.
+    RestoreWorkspace {
+        /// What was asked.
+        brief: Brief,
+        /// The workspace's path.
+        workspace: String,
+        /// The branch it was on.
+        branch: String,
+        /// The branch it lands on.
+        base_branch: String,
+        /// The entry of the trash.
+        trash: TrashId,
+    },
+}
+
+impl Effect {
+    /// Tells whether a second attempt is harmless.
+    #[must_use]
+    pub fn repeat(&self) -> Repeat {
+        match self {
+            // Typing twice is saying it twice.
+            Effect::Deliver { .. } => Repeat::Never,
+            Effect::PrepareWorkspace { .. }
+            | Effect::StartRun { .. }
+            | Effect::StopRun { .. }
+            | Effect::SeekReceipt { .. }
+            | Effect::ReadWork { .. }
+            | Effect::Land { .. }
+            | Effect::RemoveWorkspace { .. }
+            | Effect::RestoreWorkspace { .. } => Repeat::Safe,
+        }
+    }
+}

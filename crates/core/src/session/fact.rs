@@ -1,0 +1,466 @@
+//! What can be seen of a session: the vocabulary of its log. Variants are added, never repurposed.
+//!
+//! A fact records what was seen, not what we made of it. It must not hold bytes of terminals, diffs or secrets.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Timestamp, TrashId};
+use crate::machine::Key;
+use crate::playbook::Playbook;
+
+/// What a session was asked to do, and where. Fixed when it is requested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// The project it works on.
+    pub project: ProjectId,
+    /// The absolute path of the project's repository, kept here so that an unregistered project can be cleaned up.
+    pub repository: String,
+    /// The agent that works.
+    pub agent: Agent,
+    /// What the agent is told first; empty for none.
+    pub prompt: String,
+    /// The branch the session works on.
+    pub branch: String,
+    /// The revision it starts from; `None` is the project's default branch.
+    pub base: Option<String>,
+    /// How the workspace is made.
+    pub workspace: WorkspaceKind,
+    /// The workspace's own block of TCP ports.
+    pub ports: Ports,
+    /// The way of working.
+    pub playbook: Playbook,
+}
+
+/// An agent: a name the registry knows, or `exec` with a command of the user's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The agent's name, such as `claude-code`, or `exec`.
+    pub name: String,
+    /// The shell command of an `exec` agent.
+    pub command: Option<String>,
+}
+
+/// How a workspace is isolated from the user's checkout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceKind {
+    /// A linked worktree: quick, and shares the object store.
+    #[default]
+    Worktree,
+    /// A clone: its own object store and configuration.
+    Clone,
+}
+
+/// A block of consecutive TCP ports that no other workspace of this daemon holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Ports {
+    /// The first port; 0 when none was leased.
+    pub first: u16,
+    /// How many follow, the first included.
+    pub count: u16,
+}
+
+/// Part of the judgement that a run serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Does the work.
+    Builder,
+}
+
+/// How a run's process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It exited with a code.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It could not be started; the reason is the system's.
+    NotStarted(String),
+    /// Its host is gone and took the answer with it.
+    Unknown,
+}
+
+/// Where an observation comes from, from the most to the least trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The agent's own protocol.
+    Protocol,
+    /// A hook the agent called.
+    Hook,
+    /// The agent's transcript file.
+    Transcript,
+    /// The process: alive, or its exit.
+    Process,
+    /// The screen.
+    Screen,
+    /// Git.
+    Git,
+    /// A person, through a request.
+    Person,
+    /// oarlock itself.
+    Oarlock,
+}
+
+/// What an adapter saw an agent do: one vocabulary for every agent and every way to hold it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observation {
+    /// The agent is up, with its own conversation id when it has one.
+    Started {
+        /// The agent's resumable thread id.
+        conversation: Option<String>,
+    },
+    /// A turn began.
+    TurnStarted,
+    /// The turn ended.
+    TurnEnded(TurnEnd),
+    /// A permission dialog is up: nothing may be typed.
+    PermissionAsked {
+        /// What it wants to do, in one line.
+        what: String,
+    },
+    /// The dialog is gone.
+    PermissionResolved,
+    /// The agent asks the person something, and waits for words.
+    QuestionAsked {
+        /// The question, in one line.
+        what: String,
+    },
+    /// The provider asked the agent to wait.
+    RateLimited {
+        /// When the limit ends, if the agent was told.
+        until: Option<Timestamp>,
+    },
+    /// The agent says so; nobody has checked.
+    Claimed {
+        /// What is claimed.
+        claim: Claim,
+        /// Its words, in one line.
+        note: String,
+    },
+    /// A message typed or sent earlier was taken up.
+    MessageTaken {
+        /// Which.
+        message: MessageId,
+    },
+}
+
+/// How a turn ended. That it ended does not mean that it succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnEnd {
+    /// Without an error the adapter could find.
+    Ok,
+    /// With an error, by class.
+    Error(String),
+    /// Somebody interrupted it.
+    Interrupted,
+    /// The agent does not say.
+    Unknown,
+}
+
+/// What a worker says of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// All of it is done.
+    Done,
+    /// A phase is done.
+    PhaseDone,
+    /// It hands over to the next run.
+    HandingOff,
+    /// It cannot go on.
+    Stuck,
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// A person.
+    Person,
+    /// Another agent of this fleet.
+    Agent,
+    /// A rule of a playbook.
+    Rule,
+}
+
+/// How far a message came, as its carrier knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receipt {
+    /// The run's host took it, and types it exactly once.
+    Typed,
+    /// The agent was seen taking it up.
+    Taken,
+}
+
+/// What git says of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// The commit checked out.
+    pub head: Oid,
+    /// The branch checked out, when it is not the session's own.
+    pub strayed_to: Option<String>,
+    /// Commits on top of the base.
+    pub ahead: u32,
+    /// Paths changed and not committed, untracked ones included.
+    pub dirty: u32,
+}
+
+/// How landing joins the work to the base branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// A merge commit.
+    #[default]
+    Merge,
+    /// One commit holding all of it.
+    Squash,
+    /// The commits one by one on top of the base.
+    Rebase,
+}
+
+/// What somebody wants landed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandWish {
+    /// How it joins the base.
+    pub how: How,
+    /// The commit message; `None` writes one from the session.
+    pub message: Option<String>,
+    /// Land what is committed although uncommitted changes would stay behind (in the trash).
+    pub committed_only: bool,
+    /// The base must still be this commit.
+    pub expect_base: Option<Oid>,
+    /// Keep the workspace after landing.
+    pub keep: bool,
+}
+
+/// A typed no of the world: code for programs, sentence and hint for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// A stable word, such as `conflicts`.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// What to do about it, empty when nothing is known.
+    pub hint: String,
+    /// Paths it is about, cut at [`super::PATHS_MAX`].
+    pub paths: Vec<String>,
+}
+
+/// Why a workspace is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Farewell {
+    /// The work landed.
+    Landed,
+    /// The work is not wanted.
+    Rejected,
+    /// oarlock lets go of it; the branch stays.
+    Forgotten,
+    /// The session is taken off the list.
+    Removed,
+}
+
+/// One line of a session's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// A person (or an agent acting for one) asked for the session.
+    Requested {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// The session's name.
+        name: Name,
+        /// What was asked.
+        brief: Brief,
+    },
+    /// The workspace is there.
+    WorkspaceReady {
+        /// Its absolute path.
+        path: String,
+        /// The branch checked out in it.
+        branch: String,
+        /// The branch it will land on.
+        base_branch: String,
+        /// The commit it started from.
+        base: Oid,
+        /// The commit checked out.
+        head: Oid,
+        /// What setup skipped or could not do, in a line each.
+        notes: Vec<String>,
+    },
+    /// The workspace is gone, and kept in the trash.
+    WorkspaceRemoved {
+        /// The trash entry that holds it; `None` when nothing was left to keep.
+        trash: Option<TrashId>,
+        /// Whether the branch stays.
+        branch_kept: bool,
+    },
+    /// A run's host is up (started, or found again).
+    RunStarted {
+        /// Which run.
+        run: RunId,
+        /// What it is for.
+        role: Role,
+        /// Process id of the host.
+        host_pid: u32,
+    },
+    /// A run's process is over.
+    RunEnded {
+        /// Which run.
+        run: RunId,
+        /// How.
+        exit: Exit,
+        /// Its last words, when it failed: one cleaned line.
+        last_words: String,
+    },
+    /// An adapter saw the agent do something.
+    Observed {
+        /// Which run.
+        run: RunId,
+        /// Where it was seen.
+        source: Source,
+        /// What was seen.
+        observation: Observation,
+        /// Offset just past it in the run's inbox, in bytes; 0 when it did not come from there.
+        cursor: u64,
+    },
+    /// Git was read.
+    WorkSeen(Work),
+    /// A message waits for delivery.
+    MessageQueued {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// The message's id.
+        message: MessageId,
+        /// Who wrote it.
+        author: Author,
+        /// Its text, cleaned.
+        text: String,
+    },
+    /// A message came a step further.
+    MessageReceipt {
+        /// Which message.
+        message: MessageId,
+        /// In which run.
+        run: RunId,
+        /// How far.
+        receipt: Receipt,
+    },
+    /// A message could not be typed, and was not: it waits, or is refused for good.
+    MessageNotTyped {
+        /// Which message.
+        message: MessageId,
+        /// Why.
+        trouble: Trouble,
+        /// Whether trying again later can help.
+        again: bool,
+    },
+    /// Somebody wants the run to stop at leave.
+    StopRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+    },
+    /// Somebody wants the run gone at once.
+    KillRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+    },
+    /// Somebody wants the agent up again.
+    ResumeRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// What it is told; empty repeats nothing.
+        prompt: String,
+    },
+    /// The session has another name; its branch and path stay.
+    Renamed {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// The name.
+        name: Name,
+    },
+    /// Somebody wants the work on the base branch.
+    LandRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// What exactly.
+        wish: LandWish,
+    },
+    /// The work is on the base branch.
+    Landed {
+        /// The key of the landing.
+        key: Key,
+        /// The base branch's commit after it.
+        oid: Oid,
+        /// The base branch's commit before it.
+        base_before: Oid,
+        /// The session's commit that landed.
+        head: Oid,
+        /// The base branch.
+        onto: String,
+        /// How many commits it brought.
+        commits: u32,
+        /// What became of checkouts of the base, a sentence each.
+        notes: Vec<String>,
+    },
+    /// The work could not land, and nothing changed.
+    LandRefused {
+        /// The key of the landing.
+        key: Key,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// Somebody wants the session over and its workspace away.
+    FarewellRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// Why.
+        why: Farewell,
+    },
+    /// The workspace could not be taken away, and is as it was.
+    RemovalRefused {
+        /// The key of the removal.
+        key: Key,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// Somebody wants the last farewell undone.
+    UndoRequested {
+        /// The client's id for the wish.
+        request: RequestId,
+    },
+    /// The undo could not bring the workspace back.
+    UndoRefused {
+        /// The key of the undo.
+        key: Key,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// An effect failed; trying again differently is the playbook's business, under another key.
+    PerformFailed {
+        /// Which effect.
+        key: Key,
+        /// Why.
+        trouble: Trouble,
+        /// Whether the same attempt may succeed later.
+        transient: bool,
+    },
+    /// An effect that may not be repeated was started and never settled: it may or may not have happened.
+    EffectLost {
+        /// Which effect.
+        key: Key,
+    },
+    /// A deadline was reached.
+    Woke {
+        /// What was waited for.
+        why: String,
+    },
+}

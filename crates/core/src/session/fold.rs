@@ -1,0 +1,284 @@
+//! What each fact changes. Total and silent: late, stale and repeated news is legal and harmless.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
+use crate::machine::{Key, Recorded};
+
+use super::fact::{Exit, Fact, Farewell, LandWish, Trouble};
+use super::{
+    Checkout, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run, Session,
+    Workspace,
+};
+
+/// Takes in one fact.
+pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
+    let Recorded { seq, at, fact } = recorded;
+    let (seq, at) = (*seq, *at);
+    // The wall clock may jump back; time as the core knows it does not.
+    session.clock = session.clock.max(at);
+    if let Some(request) = request_of(fact) {
+        session.requests.push_back((request.clone(), seq));
+        if session.requests.len() > REQUESTS_KEPT {
+            session.requests.pop_front();
+        }
+    }
+    match fact {
+        Fact::Requested { name, brief, .. } => session.requested(name, brief, at),
+        Fact::Renamed { name, .. } => session.name = name.clone(),
+        Fact::WorkspaceReady { path, branch, base_branch, base, head: _, notes } => session.workspace_ready(
+            Checkout {
+                path: path.clone(),
+                branch: branch.clone(),
+                base_branch: base_branch.clone(),
+                base: base.clone(),
+                notes: notes.clone(),
+            },
+            seq,
+        ),
+        Fact::WorkspaceRemoved { trash, .. } => session.workspace_removed(trash.clone()),
+        Fact::RunStarted { run, role, host_pid } => {
+            session.run_started(Run::begin(*run, *role, *host_pid, at));
+        }
+        Fact::RunEnded { run, exit, last_words } => session.run_ended(*run, exit, last_words, seq, at),
+        Fact::Observed { run, source, observation, cursor } => {
+            session.observe(*run, *source, observation, *cursor, (seq, at));
+        }
+        Fact::WorkSeen(work) => session.work = Some((work.clone(), at)),
+        Fact::MessageQueued { message, author, text, .. } => session.queue_message(Message {
+            id: message.clone(),
+            author: *author,
+            text: text.clone(),
+            queued_at: at,
+            state: MessageState::Waiting,
+            attempts: 0,
+            not_before: Timestamp::default(),
+        }),
+        Fact::MessageReceipt { message, receipt, .. } => session.note_receipt(message, *receipt, at),
+        Fact::MessageNotTyped { message, trouble, again } => session.note_not_typed(message, trouble, *again),
+        Fact::StopRequested { .. } => session.halt = session.halt.or(Some(Halt::Stop)),
+        Fact::KillRequested { .. } => session.halt = Some(Halt::Kill),
+        Fact::ResumeRequested { prompt, .. } => session.resume_requested(prompt),
+        Fact::LandRequested { wish, .. } => session.land_requested(wish, seq),
+        Fact::Landed { key, oid, onto, .. } => session.landed(key, oid, onto, seq),
+        Fact::LandRefused { key, trouble } => session.land_refused(key, trouble),
+        Fact::FarewellRequested { why, .. } => session.farewell_requested(*why, seq),
+        Fact::RemovalRefused { key, trouble } => session.removal_refused(key, trouble),
+        Fact::UndoRequested { .. } => session.undo_requested(seq),
+        Fact::UndoRefused { key, trouble } => session.undo_refused(key, trouble),
+        Fact::PerformFailed { key, trouble, transient } => session.perform_failed(key, trouble, *transient),
+        Fact::EffectLost { key } => session.note_delivery_lost(key),
+        Fact::Woke { .. } => {}
+    }
+}
+
+/// Returns the client's id for the wish a fact came from.
+fn request_of(fact: &Fact) -> Option<&RequestId> {
+    match fact {
+        Fact::Requested { request, .. }
+        | Fact::MessageQueued { request, .. }
+        | Fact::StopRequested { request }
+        | Fact::KillRequested { request }
+        | Fact::ResumeRequested { request, .. }
+        | Fact::Renamed { request, .. }
+        | Fact::LandRequested { request, .. }
+        | Fact::FarewellRequested { request, .. }
+        | Fact::UndoRequested { request } => Some(request),
+        Fact::WorkspaceReady { .. }
+        | Fact::WorkspaceRemoved { .. }
+        | Fact::RunStarted { .. }
+        | Fact::RunEnded { .. }
+        | Fact::Observed { .. }
+        | Fact::WorkSeen(_)
+        | Fact::MessageReceipt { .. }
+        | Fact::MessageNotTyped { .. }
+        | Fact::Landed { .. }
+        | Fact::LandRefused { .. }
+        | Fact::RemovalRefused { .. }
+        | Fact::UndoRefused { .. }
+        | Fact::PerformFailed { .. }
+        | Fact::EffectLost { .. }
+        | Fact::Woke { .. } => None,
+    }
+}
+
+impl Session {
+    fn requested(&mut self, name: &crate::ids::Name, brief: &super::Brief, at: Timestamp) {
+        if self.brief.is_some() {
+            return;
+        }
+        self.name = name.clone();
+        self.run_wanted = Some(brief.prompt.clone());
+        self.requested_at = at;
+        self.brief = Some(brief.clone());
+    }
+
+    fn workspace_ready(&mut self, checkout: Checkout, seq: u64) {
+        self.tries("workspace").succeed();
+        self.work_due = Some(seq);
+        let restored = self.parting.as_ref().is_some_and(|parting| parting.undo.is_some());
+        match &self.workspace {
+            Workspace::Ready(_) => return,
+            // A late repeat of the first answer must not bring back what was taken away since.
+            Workspace::Removed { .. } if !restored => return,
+            Workspace::Wanted | Workspace::Removed { .. } => self.workspace = Workspace::Ready(checkout),
+        }
+        if restored {
+            self.end_parting();
+        }
+    }
+
+    fn workspace_removed(&mut self, trash: Option<TrashId>) {
+        let Workspace::Ready(was) = &self.workspace else { return };
+        self.workspace = Workspace::Removed { was: was.clone(), trash };
+        self.work_due = None;
+    }
+
+    fn run_started(&mut self, run: Run) {
+        let is_next = run.id == RunId(self.runs_begun) && self.live_run().is_none();
+        if !is_next {
+            return;
+        }
+        self.tries("run").succeed();
+        self.runs_begun += 1;
+        self.run_wanted = None;
+        self.claim = None;
+        self.runs.push(run);
+        if self.runs.len() > RUNS_KEPT {
+            self.runs.remove(0);
+        }
+    }
+
+    fn run_ended(&mut self, id: RunId, exit: &Exit, last_words: &str, seq: u64, at: Timestamp) {
+        let Some(run) = self.runs.last_mut().filter(|run| run.id == id && run.ended.is_none()) else {
+            return;
+        };
+        run.ended = Some((exit.clone(), at));
+        run.last_words = last_words.into();
+        self.tries("stop").succeed();
+        self.work_due = Some(seq);
+        // What nobody can be told any more waits for the next run; what was in doubt stays in doubt.
+        if self.halt.is_some() {
+            self.run_wanted = None;
+        }
+    }
+
+    fn resume_requested(&mut self, prompt: &str) {
+        let first = self.brief.as_ref().map(|brief| brief.prompt.clone()).unwrap_or_default();
+        self.halt = None;
+        self.run_wanted = Some(if prompt.is_empty() { first } else { prompt.into() });
+        let clock = self.clock;
+        for tries in self.tries.values_mut() {
+            tries.again(clock);
+        }
+    }
+
+    fn land_requested(&mut self, wish: &LandWish, seq: u64) {
+        if self.open_landing().is_some() || self.outcome.is_some() {
+            return;
+        }
+        self.landing =
+            Some(Landing { key: Key(alloc::format!("land/{seq}")), wish: wish.clone(), answer: None });
+    }
+
+    fn landed(&mut self, key: &Key, oid: &Oid, onto: &str, seq: u64) {
+        let Some(landing) = self.landing.as_mut().filter(|landing| landing.key == *key) else { return };
+        let keep = landing.wish.keep;
+        landing.answer = Some(Ok(oid.clone()));
+        if self.outcome.is_some() {
+            return;
+        }
+        self.outcome = Some(Outcome::Landed { oid: oid.clone(), onto: onto.into() });
+        self.run_wanted = None;
+        self.halt = self.halt.or(self.live_run().map(|_| Halt::Stop));
+        if !keep {
+            self.begin_parting(Farewell::Landed, seq);
+        }
+    }
+
+    fn land_refused(&mut self, key: &Key, trouble: &Trouble) {
+        let open = self.landing.as_mut().filter(|landing| landing.key == *key && landing.answer.is_none());
+        if let Some(landing) = open {
+            landing.answer = Some(Err(trouble.clone()));
+        }
+    }
+
+    fn begin_parting(&mut self, why: Farewell, seq: u64) {
+        self.parting = Some(Parting { seq, why, refused: None, undo: None, undo_refused: None });
+    }
+
+    fn farewell_requested(&mut self, why: Farewell, seq: u64) {
+        self.begin_parting(why, seq);
+        self.run_wanted = None;
+        let outcome = match why {
+            Farewell::Rejected => Outcome::Rejected,
+            Farewell::Forgotten | Farewell::Removed | Farewell::Landed => Outcome::Forgotten,
+        };
+        self.outcome.get_or_insert(outcome);
+    }
+
+    fn removal_refused(&mut self, key: &Key, trouble: &Trouble) {
+        let Some(parting) = &mut self.parting else { return };
+        if key.0 == alloc::format!("remove/{}", parting.seq) {
+            parting.refused = Some(trouble.clone());
+        }
+    }
+
+    fn undo_requested(&mut self, seq: u64) {
+        let Some(parting) = &mut self.parting else { return };
+        match &self.workspace {
+            Workspace::Removed { trash: Some(_), .. } => {
+                parting.undo = Some(seq);
+                parting.undo_refused = None;
+            }
+            // Nothing was kept because nothing was there: it is made again.
+            Workspace::Removed { trash: None, .. } => {
+                let clock = self.clock;
+                self.workspace = Workspace::Wanted;
+                self.tries("workspace").again(clock);
+                self.end_parting();
+            }
+            // It was never taken away.
+            Workspace::Ready(_) | Workspace::Wanted => self.end_parting(),
+        }
+    }
+
+    fn end_parting(&mut self) {
+        self.parting = None;
+        self.halt = self.halt.filter(|_| self.live_run().is_none());
+        if !matches!(self.outcome, Some(Outcome::Landed { .. })) {
+            self.outcome = None;
+        }
+    }
+
+    fn undo_refused(&mut self, key: &Key, trouble: &Trouble) {
+        let Some(parting) = &mut self.parting else { return };
+        if parting.undo.is_some_and(|undo| key.0 == alloc::format!("undo/{undo}")) {
+            parting.undo_refused = Some(trouble.clone());
+        }
+    }
+
+    fn perform_failed(&mut self, key: &Key, trouble: &Trouble, transient: bool) {
+        match key.kind() {
+            "land" => self.land_refused(key, trouble),
+            "remove" => self.removal_refused(key, trouble),
+            "undo" => self.undo_refused(key, trouble),
+            "message" => {
+                // An adapter that fails without saying whether it typed leaves it in doubt.
+                self.note_delivery_lost(key);
+            }
+            "receipt" => {
+                let parts: Vec<&str> = key.0.split('/').collect();
+                if let [_, id, _] = parts[..] {
+                    self.note_not_typed(&MessageId(String::from(id)), trouble, false);
+                }
+            }
+            kind @ ("workspace" | "run" | "stop") => {
+                let clock = self.clock;
+                self.tries(kind).fail(trouble, transient, clock);
+            }
+            _ => {}
+        }
+    }
+}

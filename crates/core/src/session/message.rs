@@ -1,0 +1,138 @@
+//! Messages to the agent: queued, typed exactly once by the host, taken up by the agent.
+
+use alloc::format;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MessageId, RunId, Timestamp};
+use crate::machine::{Decision, Key};
+
+use super::fact::{Author, Receipt, Trouble};
+use super::{ATTEMPTS_MAX, Effect, MESSAGES_KEPT, RETRY_MS, Session};
+
+/// How far a message came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageState {
+    /// Waits for a run that may be typed into.
+    Waiting,
+    /// It may or may not have been typed: the host is asked before anything else happens.
+    InDoubt(RunId),
+    /// The host has it.
+    Typed(Timestamp),
+    /// The agent took it up.
+    Taken(Timestamp),
+    /// It will not be typed.
+    Refused(Trouble),
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Who wrote it.
+    pub author: Author,
+    /// Its text, cleaned.
+    pub text: String,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// How far it came.
+    pub state: MessageState,
+    /// Deliveries tried.
+    pub attempts: u32,
+    /// Not to be tried before this moment.
+    pub not_before: Timestamp,
+}
+
+impl Message {
+    /// Tells whether it still has a way to go before it is typed.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, MessageState::Waiting | MessageState::InDoubt(_))
+    }
+}
+
+impl Session {
+    /// Wants the oldest waiting message typed: one at a time, so that they arrive in order.
+    pub(super) fn decide_messages(&self, decision: &mut Decision<Effect>) {
+        let Some(message) = self.messages.iter().find(|message| message.is_waiting()) else { return };
+        match (&message.state, self.live_run()) {
+            (MessageState::InDoubt(run), _) => decision.want(
+                format!("receipt/{}/{}", message.id, message.attempts),
+                Effect::SeekReceipt { run: *run, message: message.id.clone() },
+            ),
+            (MessageState::Waiting, Some(run)) if run.takes_messages() && self.halt.is_none() => {
+                if self.clock < message.not_before {
+                    return decision.wake_at(message.not_before, "retry message");
+                }
+                decision.want(
+                    format!("message/{}/{}", message.id, message.attempts),
+                    Effect::Deliver {
+                        run: run.id,
+                        message: message.id.clone(),
+                        author: message.author,
+                        text: message.text.clone(),
+                    },
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in that a message was queued.
+    pub(super) fn queue_message(&mut self, message: Message) {
+        if self.messages.iter().any(|known| known.id == message.id) {
+            return;
+        }
+        self.messages.push(message);
+        while self.messages.len() > MESSAGES_KEPT {
+            let Some(oldest) = self.messages.iter().position(|message| !message.is_waiting()) else { return };
+            self.messages.remove(oldest);
+        }
+    }
+
+    /// Takes in a receipt; a later step is never undone by an earlier one arriving late.
+    pub(super) fn note_receipt(&mut self, id: &MessageId, receipt: Receipt, at: Timestamp) {
+        let Some(message) = self.messages.iter_mut().find(|message| message.id == *id) else { return };
+        message.state = match (receipt, &message.state) {
+            (_, MessageState::Taken(_)) => return,
+            (Receipt::Taken, _) => MessageState::Taken(at),
+            (Receipt::Typed, MessageState::Typed(_)) => return,
+            (Receipt::Typed, _) => MessageState::Typed(at),
+        };
+    }
+
+    /// Takes in that the agent took a message up.
+    pub(super) fn note_taken(&mut self, id: &MessageId) {
+        self.note_receipt(id, Receipt::Taken, self.clock);
+    }
+
+    /// Takes in that a message was certainly not typed.
+    pub(super) fn note_not_typed(&mut self, id: &MessageId, trouble: &Trouble, again: bool) {
+        let clock = self.clock;
+        let Some(message) = self.messages.iter_mut().find(|message| message.id == *id) else { return };
+        if !message.is_waiting() {
+            return;
+        }
+        message.attempts += 1;
+        if again && message.attempts <= ATTEMPTS_MAX {
+            message.state = MessageState::Waiting;
+            message.not_before = clock.plus_ms(RETRY_MS << (message.attempts - 1));
+        } else {
+            message.state = MessageState::Refused(trouble.clone());
+        }
+    }
+
+    /// Takes in that a delivery was begun and its end is not known: evidence is sought, nothing is retyped.
+    pub(super) fn note_delivery_lost(&mut self, key: &Key) {
+        let Some(id) = key.0.strip_prefix("message/").and_then(|rest| rest.rsplit_once('/')) else { return };
+        let run = self.last_run().map(|run| run.id);
+        let lost = self.messages.iter_mut().find(|message| message.id.as_str() == id.0);
+        if let (Some(message), Some(run)) = (lost, run)
+            && message.state == MessageState::Waiting
+        {
+            message.state = MessageState::InDoubt(run);
+        }
+    }
+}

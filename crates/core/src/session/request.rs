@@ -1,0 +1,304 @@
+//! Wishes about a session, and the typed noes they may meet.
+//!
+//! A refusal has a stable code, one sentence, and a hint a person can run.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::ids::{MessageId, Name, RequestId};
+use crate::text;
+
+use super::fact::{Author, Fact, Farewell, LandWish};
+use super::{
+    Activity, Brief, MESSAGE_BYTES_MAX, MESSAGES_WAITING_MAX, Outcome, PROMPT_BYTES_MAX, RUNS_MAX, Session,
+    Workspace,
+};
+
+/// A wish about one session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Begin it.
+    Spawn(RequestId, Name, Brief),
+    /// Tell the agent something.
+    Send(RequestId, MessageId, Author, String),
+    /// Stop the run at leave.
+    Stop(RequestId),
+    /// End the run at once.
+    Kill(RequestId),
+    /// Bring the agent up again, with a prompt (empty for none).
+    Resume(RequestId, String),
+    /// Give it another name.
+    Rename(RequestId, Name),
+    /// Put its work on the base branch; `true` even while the agent is in a turn.
+    Land(RequestId, LandWish, bool),
+    /// Set it aside, let it go, or take it off the list.
+    Part(RequestId, Farewell),
+    /// Undo the farewell.
+    Undo(RequestId),
+}
+
+impl Request {
+    /// Returns the client's id for the wish.
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        match self {
+            Request::Spawn(id, ..)
+            | Request::Send(id, ..)
+            | Request::Stop(id)
+            | Request::Kill(id)
+            | Request::Resume(id, _)
+            | Request::Rename(id, _)
+            | Request::Land(id, ..)
+            | Request::Part(id, _)
+            | Request::Undo(id) => id,
+        }
+    }
+}
+
+/// A typed no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do instead.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// Makes a refusal.
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Returns the fact a wish becomes.
+pub(super) fn admit(session: &Session, request: Request) -> Result<Fact, Refusal> {
+    if let Request::Spawn(request, name, brief) = request {
+        return admit_spawn(session, request, name, brief);
+    }
+    match request {
+        Request::Spawn(..) => Err(unknown()),
+        _ if session.brief.is_none() => Err(unknown()),
+        Request::Send(request, message, author, text) => admit_send(session, request, message, author, &text),
+        Request::Stop(request) => admit_halt(session).map(|()| Fact::StopRequested { request }),
+        Request::Kill(request) => admit_halt(session).map(|()| Fact::KillRequested { request }),
+        Request::Resume(request, prompt) => admit_resume(session, request, prompt),
+        Request::Rename(request, name) => Ok(Fact::Renamed { request, name }),
+        Request::Land(request, wish, now) => admit_land(session, request, wish, now),
+        Request::Part(request, why) => admit_part(session, request, why),
+        Request::Undo(request) => admit_undo(session, request),
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new("not_found", "There is no such session.", "List them with \"oarlock ls --all\".")
+}
+
+fn over(session: &Session) -> Option<Refusal> {
+    let name = &session.name;
+    let how = match session.outcome.as_ref()? {
+        Outcome::Landed { onto, .. } => format!("landed on {onto}"),
+        Outcome::Rejected => "was rejected".into(),
+        Outcome::Forgotten => "was forgotten".into(),
+        Outcome::GaveUp(why) => format!("gave up ({why})"),
+    };
+    let hint = match session.outcome {
+        Some(Outcome::Rejected | Outcome::Forgotten) => {
+            format!("Bring it back with \"oarlock undo {name}\".")
+        }
+        _ => String::from("Begin another with \"oarlock spawn\"."),
+    };
+    Some(Refusal::new("already_over", format!("Session {name} {how}."), hint))
+}
+
+fn admit_spawn(session: &Session, request: RequestId, name: Name, brief: Brief) -> Result<Fact, Refusal> {
+    if session.brief.is_some() {
+        return Err(Refusal::new("exists", format!("Session {name} exists."), "Choose another id."));
+    }
+    check_prompt(&brief.prompt)?;
+    Ok(Fact::Requested { request, name, brief })
+}
+
+fn check_prompt(prompt: &str) -> Result<(), Refusal> {
+    if prompt.len() > PROMPT_BYTES_MAX {
+        return Err(Refusal::new(
+            "too_long",
+            format!("The prompt has {} bytes; at most {PROMPT_BYTES_MAX} are taken.", prompt.len()),
+            "Put it into a file of the repository and name the file in the prompt.",
+        ));
+    }
+    Ok(())
+}
+
+fn admit_send(
+    session: &Session,
+    request: RequestId,
+    message: MessageId,
+    author: Author,
+    text: &str,
+) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    if let Some(refusal) = over(session) {
+        return Err(refusal);
+    }
+    let text = text::clean(text);
+    if text.trim().is_empty() {
+        return Err(Refusal::new(
+            "empty",
+            "The message is empty.",
+            "Give it a text, or - to read standard input.",
+        ));
+    }
+    if text.len() > MESSAGE_BYTES_MAX {
+        return Err(Refusal::new(
+            "too_long",
+            format!("The message has {} bytes; at most {MESSAGE_BYTES_MAX} are typed.", text.len()),
+            "Put it into a file and send the file's path.",
+        ));
+    }
+    if session.messages.iter().filter(|message| message.is_waiting()).count() >= MESSAGES_WAITING_MAX {
+        return Err(Refusal::new(
+            "queue_full",
+            format!("{MESSAGES_WAITING_MAX} messages already wait for {name}."),
+            format!("See why with \"oarlock why {name}\"."),
+        ));
+    }
+    match session.live_run() {
+        Some(run) if matches!(run.activity, Activity::Blocked(_)) => Err(Refusal::new(
+            "blocked",
+            format!("A permission dialog is up in {name}; typing now would answer it."),
+            format!("Answer it first: \"oarlock attach {name}\"."),
+        )),
+        None if session.run_wanted.is_none() => Err(Refusal::new(
+            "not_running",
+            format!("No agent runs in {name}."),
+            format!("Bring it up with the message as its prompt: \"oarlock resume {name} --prompt …\"."),
+        )),
+        _ => Ok(Fact::MessageQueued { request, message, author, text }),
+    }
+}
+
+fn admit_halt(session: &Session) -> Result<(), Refusal> {
+    if session.live_run().is_some() || (session.run_wanted.is_some() && session.outcome.is_none()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "not_running",
+        format!("No agent runs in {}.", session.name),
+        format!("See how it ended with \"oarlock show {}\".", session.name),
+    ))
+}
+
+fn admit_resume(session: &Session, request: RequestId, prompt: String) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    if let Some(refusal) = over(session) {
+        return Err(refusal);
+    }
+    check_prompt(&prompt)?;
+    if session.live_run().is_some() && session.halt.is_none() {
+        return Err(Refusal::new(
+            "already_running",
+            format!("The agent of {name} is running."),
+            format!("Talk to it with \"oarlock send {name} …\", or attach to it."),
+        ));
+    }
+    if session.runs_begun >= RUNS_MAX {
+        return Err(Refusal::new(
+            "limit",
+            format!("{name} has had {RUNS_MAX} runs."),
+            "Begin another session.",
+        ));
+    }
+    Ok(Fact::ResumeRequested { request, prompt })
+}
+
+fn admit_land(session: &Session, request: RequestId, wish: LandWish, now: bool) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    if let Some(refusal) = over(session) {
+        return Err(refusal);
+    }
+    if session.checkout().is_none() {
+        return Err(Refusal::new(
+            "no_workspace",
+            format!("{name} has no workspace to land from."),
+            format!("See why with \"oarlock why {name}\"."),
+        ));
+    }
+    if session.open_landing().is_some() {
+        return Err(Refusal::new("landing", format!("{name} is being landed."), "Wait for its answer."));
+    }
+    let mid_turn = session.live_run().is_some_and(|run| {
+        !matches!(run.activity, Activity::Idle | Activity::Asking(_) | Activity::Failing(_))
+    });
+    if mid_turn && !now {
+        return Err(Refusal::new(
+            "still_working",
+            format!("The agent of {name} is still at work."),
+            format!("Wait, or stop it with \"oarlock stop {name}\", or land what is committed with --now."),
+        ));
+    }
+    Ok(Fact::LandRequested { request, wish })
+}
+
+fn admit_part(session: &Session, request: RequestId, why: Farewell) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    let again =
+        session.parting.as_ref().is_some_and(|parting| parting.undo.is_none() && parting.refused.is_none());
+    match why {
+        // What has ended may still be taken off the list.
+        Farewell::Removed if !session.is_hidden() => {}
+        _ if again => {
+            return Err(over(session).unwrap_or_else(|| {
+                Refusal::new(
+                    "already_over",
+                    format!("{name} is already off the list."),
+                    "See \"oarlock trash ls\".",
+                )
+            }));
+        }
+        Farewell::Landed | Farewell::Rejected | Farewell::Forgotten | Farewell::Removed => {
+            if let Some(refusal) = over(session) {
+                return Err(refusal);
+            }
+        }
+    }
+    if session.open_landing().is_some() {
+        return Err(Refusal::new("landing", format!("{name} is being landed."), "Wait for its answer."));
+    }
+    if why == Farewell::Removed && session.live_run().is_some() {
+        return Err(Refusal::new(
+            "still_running",
+            format!("The agent of {name} is running."),
+            format!("Stop it first with \"oarlock stop {name}\"."),
+        ));
+    }
+    Ok(Fact::FarewellRequested { request, why })
+}
+
+fn admit_undo(session: &Session, request: RequestId) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    let Some(parting) = &session.parting else {
+        return Err(Refusal::new("nothing_to_undo", format!("Nothing was taken from {name}."), ""));
+    };
+    if parting.undo.is_some() && parting.undo_refused.is_none() {
+        return Err(Refusal::new("undoing", format!("{name} is being brought back."), "Wait for it."));
+    }
+    if matches!(session.outcome, Some(Outcome::Landed { .. })) && parting.why == Farewell::Landed {
+        return Err(Refusal::new(
+            "landed",
+            format!("{name} has landed; its workspace is only a copy of what the base branch holds."),
+            "Revert the landing with \"git revert -m 1 <commit>\"; the workspace is in \"oarlock trash ls\".",
+        ));
+    }
+    match session.workspace {
+        Workspace::Ready(_) | Workspace::Wanted if parting.refused.is_none() => Err(Refusal::new(
+            "removing",
+            format!("{name} is still being taken away."),
+            "Try again in a moment.",
+        )),
+        _ => Ok(Fact::UndoRequested { request }),
+    }
+}

@@ -1,0 +1,75 @@
+//! Attempts at an effect that failed: how often, why, and when the next one is due.
+
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Timestamp;
+
+use super::fact::Trouble;
+use super::{ATTEMPTS_MAX, RETRY_MS, Session};
+
+/// What became of the attempts at one kind of effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Tries {
+    /// The next attempt's number; it only grows, so that a key is never used twice.
+    pub number: u32,
+    /// Attempts that failed one after the other.
+    pub failed: u32,
+    /// Why the last one failed; `None` after a success.
+    pub trouble: Option<Trouble>,
+    /// When the next one is due; `None` after a failure waits for a person.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Tries {
+    /// Notes a failure; a transient one is tried again after a growing wait, up to a limit.
+    pub fn fail(&mut self, trouble: &Trouble, transient: bool, clock: Timestamp) {
+        self.number += 1;
+        self.failed += 1;
+        self.trouble = Some(trouble.clone());
+        let again = transient && self.failed < ATTEMPTS_MAX;
+        self.retry_at = again.then(|| clock.plus_ms(RETRY_MS << (self.failed - 1)));
+    }
+
+    /// Notes a success.
+    pub fn succeed(&mut self) {
+        self.failed = 0;
+        self.trouble = None;
+        self.retry_at = None;
+    }
+
+    /// A person asks for another attempt.
+    pub fn again(&mut self, clock: Timestamp) {
+        self.number += 1;
+        self.failed = 0;
+        self.trouble = None;
+        self.retry_at = Some(clock);
+    }
+}
+
+impl Session {
+    /// Returns the attempts at a kind of effect, to change them.
+    pub(super) fn tries(&mut self, kind: &str) -> &mut Tries {
+        self.tries.entry(String::from(kind)).or_default()
+    }
+
+    /// Returns the next attempt's number, or `None` while it must wait or a person is needed.
+    pub(super) fn attempt(&self, kind: &str) -> Option<u32> {
+        match self.tries.get(kind) {
+            None => Some(0),
+            Some(tries) if tries.trouble.is_none() => Some(tries.number),
+            Some(tries) => tries.retry_at.is_some_and(|at| self.clock >= at).then_some(tries.number),
+        }
+    }
+
+    /// Returns when the next attempt is due, while it must wait.
+    pub(super) fn due(&self, kind: &str) -> Option<Timestamp> {
+        self.tries.get(kind).and_then(|tries| tries.retry_at).filter(|at| self.clock < *at)
+    }
+
+    /// Returns the trouble that only a person can end.
+    #[must_use]
+    pub fn stuck_on(&self, kind: &str) -> Option<&Trouble> {
+        self.tries.get(kind).filter(|tries| tries.retry_at.is_none()).and_then(|tries| tries.trouble.as_ref())
+    }
+}

@@ -1,0 +1,256 @@
+//! The word people read, derived from the facts each time it is asked for, and the reasons behind it.
+//!
+//! Nothing here is stored. Every reason names its source and its time, so that a status can be cross-examined.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Timestamp;
+use crate::session::fact::{Claim, Exit, Source};
+use crate::session::{Activity, Halt, MessageState, Outcome, Run, Session, Workspace};
+
+/// The word for what a session is doing. Names are API and never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its workspace or its first run is on the way.
+    Starting,
+    /// The agent is in a turn, or only its process is known and lives.
+    Working,
+    /// The agent waits for words.
+    Idle,
+    /// The agent asked the person something.
+    NeedsInput,
+    /// A permission dialog is up.
+    Blocked,
+    /// The provider asked the agent to wait.
+    RateLimited,
+    /// The agent says it is done; nobody has checked.
+    Claimed,
+    /// A person stopped it, or set it aside.
+    Stopped,
+    /// The work landed, or the agent ended by itself without an error.
+    Done,
+    /// It cannot go on without a person.
+    Failed,
+}
+
+impl Status {
+    /// Returns the word as it stands in `ls --json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Starting => "starting",
+            Status::Working => "working",
+            Status::Idle => "idle",
+            Status::NeedsInput => "needs_input",
+            Status::Blocked => "blocked",
+            Status::RateLimited => "rate_limited",
+            Status::Claimed => "claimed",
+            Status::Stopped => "stopped",
+            Status::Done => "done",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One fact behind a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// What is known, as a sentence.
+    pub says: String,
+    /// Who said so.
+    pub source: Source,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Returns the word for what the session is doing, and what it rests on, the decisive reason first.
+#[must_use]
+pub fn explain(session: &Session) -> (Status, Vec<Reason>) {
+    let mut reasons = Vec::new();
+    let status = decisive(session, &mut reasons);
+    context(session, &mut reasons);
+    (status, reasons)
+}
+
+/// Returns the word for what the session is doing.
+#[must_use]
+pub fn status(session: &Session) -> Status {
+    decisive(session, &mut Vec::new())
+}
+
+fn decisive(session: &Session, reasons: &mut Vec<Reason>) -> Status {
+    let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
+    if let Some(outcome) = &session.outcome {
+        let (status, says) = of_outcome(outcome);
+        say(says, Source::Person, session.clock);
+        return status;
+    }
+    if let Some(run) = session.live_run() {
+        return of_live_run(session, run, reasons);
+    }
+    if let Some(trouble) = session.stuck_on("workspace").or_else(|| session.stuck_on("run")) {
+        say(trouble.message.clone(), Source::Oarlock, session.clock);
+        return Status::Failed;
+    }
+    if session.halt.is_some() && session.run_wanted.is_some() {
+        say("A person stopped it before its agent came up.".into(), Source::Person, session.clock);
+        return Status::Stopped;
+    }
+    if session.run_wanted.is_some() {
+        let what = if session.checkout().is_some() { "The agent" } else { "The workspace" };
+        say(format!("{what} is on its way."), Source::Oarlock, session.clock);
+        return Status::Starting;
+    }
+    match session.last_run() {
+        Some(run) => of_ended_run(session, run, reasons),
+        None => {
+            say("No run was ever wanted.".into(), Source::Oarlock, session.clock);
+            Status::Stopped
+        }
+    }
+}
+
+fn of_outcome(outcome: &Outcome) -> (Status, String) {
+    match outcome {
+        Outcome::Landed { oid, onto } => {
+            (Status::Done, format!("Landed on {onto} as {}.", short(oid.as_str())))
+        }
+        Outcome::Rejected => (Status::Stopped, "A person rejected it.".into()),
+        Outcome::Forgotten => (Status::Stopped, "A person let it go.".into()),
+        Outcome::GaveUp(why) => (Status::Failed, format!("It gave up: {why}.")),
+    }
+}
+
+fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Status {
+    let (source, at) = run.seen;
+    let (status, says) = match &run.activity {
+        Activity::Unknown => (
+            Status::Working,
+            "Its process lives; this agent has told nothing more, so it may as well be idle.".to_string(),
+        ),
+        Activity::Working => (Status::Working, "The agent is in a turn.".into()),
+        Activity::Idle => (Status::Idle, "The agent ended its turn and waits.".into()),
+        Activity::Failing(class) => {
+            (Status::NeedsInput, format!("The agent's turn ended with an error: {class}."))
+        }
+        Activity::Blocked(what) => (Status::Blocked, format!("A permission dialog is up: {what}.")),
+        Activity::Asking(what) => (Status::NeedsInput, format!("The agent asks: {what}")),
+        Activity::RateLimited(_) => (Status::RateLimited, "The provider asked the agent to wait.".into()),
+    };
+    reasons.push(Reason { says, source, at });
+    match (&session.claim, status) {
+        (Some((Claim::Done, note, at)), Status::Idle) => {
+            let says = format!("The agent claims to be done: {note}");
+            reasons.insert(0, Reason { says, source: Source::Hook, at: *at });
+            Status::Claimed
+        }
+        _ => status,
+    }
+}
+
+fn of_ended_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Status {
+    let (exit, at) = run.ended.clone().unwrap_or((Exit::Unknown, session.clock));
+    let halted = match session.halt {
+        Some(Halt::Stop) => Some("A person stopped it."),
+        Some(Halt::Kill) => Some("A person killed it."),
+        None => None,
+    };
+    let (mut status, says) = match &exit {
+        Exit::Code(0) => (Status::Done, String::from("The agent's process ended with exit code 0.")),
+        Exit::Code(code) => (Status::Failed, format!("The agent's process ended with exit code {code}.")),
+        Exit::Signal(signal) => (Status::Failed, format!("Signal {signal} ended the agent's process.")),
+        Exit::NotStarted(why) => (Status::Failed, format!("The agent could not be started: {why}.")),
+        Exit::Unknown => (Status::Failed, "The agent's host is gone, and how it ended is not known.".into()),
+    };
+    reasons.push(Reason { says, source: Source::Process, at });
+    if !run.last_words.is_empty() {
+        reasons.push(Reason {
+            says: format!("Its last words: {}", run.last_words),
+            source: Source::Screen,
+            at,
+        });
+    }
+    if let Some(halted) = halted {
+        reasons.insert(0, Reason { says: halted.into(), source: Source::Person, at });
+        status = Status::Stopped;
+    } else if let (Status::Done, Some((Claim::Done, note, at))) = (status, &session.claim) {
+        let says = format!("The agent claims to be done: {note}");
+        reasons.insert(0, Reason { says, source: Source::Hook, at: *at });
+        status = Status::Claimed;
+    }
+    status
+}
+
+/// Adds what does not decide the word but belongs to the picture.
+fn context(session: &Session, reasons: &mut Vec<Reason>) {
+    let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
+    if let (Some(run), Some(halt)) = (session.live_run(), session.halt) {
+        let how = if halt == Halt::Kill { "killed" } else { "stopped" };
+        say(format!("Run {} is being {how}.", run.id), Source::Person, session.clock);
+    }
+    if let Some((work, at)) = &session.work {
+        let head = short(work.head.as_str());
+        say(
+            format!("{} commits ahead at {head}, {} paths uncommitted.", work.ahead, work.dirty),
+            Source::Git,
+            *at,
+        );
+        if let Some(branch) = &work.strayed_to {
+            say(format!("The agent left its branch; it is on {branch}."), Source::Git, *at);
+        }
+    }
+    let waiting = session.messages.iter().filter(|message| message.is_waiting()).count();
+    if waiting > 0 {
+        say(format!("{waiting} messages wait to be typed."), Source::Oarlock, session.clock);
+    }
+    for message in &session.messages {
+        if let MessageState::Refused(trouble) = &message.state {
+            say(format!("A message was not typed: {}", trouble.message), Source::Oarlock, message.queued_at);
+        }
+    }
+    if let Some(Err(trouble)) = session.landing.as_ref().and_then(|landing| landing.answer.as_ref()) {
+        say(format!("The last landing was refused: {}", trouble.message), Source::Git, session.clock);
+    }
+    if let Some(parting) = &session.parting {
+        let refused = parting.refused.iter().chain(&parting.undo_refused);
+        for trouble in refused {
+            say(trouble.message.clone(), Source::Git, session.clock);
+        }
+    }
+    for (kind, tries) in &session.tries {
+        if let (Some(trouble), Some(_)) = (&tries.trouble, tries.retry_at) {
+            say(
+                format!("{kind} failed and is tried again: {}", trouble.message),
+                Source::Oarlock,
+                session.clock,
+            );
+        }
+    }
+    match &session.workspace {
+        Workspace::Removed { trash: Some(trash), .. } => {
+            say(format!("Its workspace is in the trash as {trash}."), Source::Git, session.clock);
+        }
+        Workspace::Ready(checkout) => {
+            for note in &checkout.notes {
+                say(note.clone(), Source::Oarlock, session.requested_at);
+            }
+        }
+        Workspace::Wanted | Workspace::Removed { trash: None, .. } => {}
+    }
+}
+
+/// Cuts an object id to the length people read.
+fn short(oid: &str) -> &str {
+    oid.get(..9).unwrap_or(oid)
+}
