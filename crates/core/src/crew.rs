@@ -11,7 +11,7 @@ use crate::fleet::{self, Fleet};
 use crate::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
 use crate::machine::{Decision, Entry, Key, Machine, Scope};
 use crate::playbook::Playbook;
-use crate::session::fact::{Agent, Brief, WorkspaceKind};
+use crate::session::fact::{Agent, Brief, Ports, WorkspaceKind};
 use crate::session::{self, Effect, Refusal, Session};
 
 /// Sessions that may be spawned by one request: a slip of the finger must not start a thousand agents.
@@ -114,7 +114,11 @@ impl Crew {
                 if let session::Request::Rename(_, name) = &request {
                     self.check_name_free(name, Some(&id))?;
                 }
-                let fact = Session::admit(&scope.state, request)?;
+                let mut fact = Session::admit(&scope.state, request)?;
+                if let session::Fact::UndoRequested { ports, .. } = &mut fact {
+                    self.check_name_free(&scope.state.name, Some(&id))?;
+                    *ports = self.ports_to_return(&scope.state)?;
+                }
                 Ok(Admitted::Lines(alloc::vec![Line::Session(id, Entry::Fact(fact))]))
             }
         }
@@ -167,16 +171,7 @@ impl Crew {
             }
             None => self.free_name(&spawn.prompt, &spawn.agent),
         };
-        let held = self.sessions.values().filter(|scope| scope.state.holds_place());
-        let held =
-            held.filter_map(|scope| scope.state.brief.as_ref()).map(|brief| brief.ports.first).collect();
-        let Some(ports) = fleet::free_ports(&held) else {
-            return Err(Refusal::new(
-                "no_ports",
-                format!("All {} blocks of ports are leased.", fleet::BLOCKS_MAX),
-                "End some sessions; see \"oarlock ls\".",
-            ));
-        };
+        let ports = free_ports(&self.ports_held())?;
         // The id makes the branch unique for ever; the leaf lets an agent make branches below it.
         let branch = spawn.branch.unwrap_or_else(|| format!("oarlock/{name}-{}/work", spawn.id));
         let brief = Brief {
@@ -185,6 +180,7 @@ impl Crew {
             agent: spawn.agent,
             prompt: spawn.prompt,
             branch,
+            folder: format!("{name}-{}", spawn.id),
             base: spawn.base,
             workspace: spawn.workspace,
             ports,
@@ -193,6 +189,20 @@ impl Crew {
         let wish = session::Request::Spawn(spawn.request, name, brief);
         let fact = Session::admit(&Session::default(), wish)?;
         Ok(Admitted::Lines(alloc::vec![Line::Session(spawn.id, Entry::Fact(fact))]))
+    }
+
+    /// Returns the first port of every block that a session holds.
+    fn ports_held(&self) -> BTreeSet<u16> {
+        let placed = self.sessions.values().filter(|scope| scope.state.holds_place());
+        placed.filter_map(|scope| scope.state.brief.as_ref()).map(|brief| brief.ports.first).collect()
+    }
+
+    /// Returns another block for a session that comes back, when its own was leased meanwhile.
+    fn ports_to_return(&self, session: &Session) -> Result<Option<Ports>, Refusal> {
+        let held = self.ports_held();
+        let first = session.brief.as_ref().map(|brief| brief.ports.first);
+        let taken = !session.holds_place() && first.is_some_and(|first| held.contains(&first));
+        if taken { free_ports(&held).map(Some) } else { Ok(None) }
     }
 
     /// Returns the sessions that hold a name: all that are still on the list.
@@ -240,14 +250,18 @@ impl Crew {
             return Ok(id);
         }
         let named = |hidden: bool| {
-            self.sessions
-                .iter()
-                .filter(move |(_, scope)| {
-                    scope.state.is_hidden() == hidden && scope.state.name.as_str() == text
-                })
-                .max_by_key(|(_, scope)| scope.seq)
+            self.sessions.iter().filter(move |(_, scope)| {
+                scope.state.is_hidden() == hidden && scope.state.name.as_str() == text
+            })
         };
-        if let Some((id, _)) = named(false).or_else(|| named(true)) {
+        let listed = || named(false);
+        let let_go = || named(true).max_by_key(|(_, scope)| scope.seq);
+        // A removal that was refused brings a session back to a list on which its name was given away meanwhile.
+        let bearers: Vec<&str> = listed().map(|(id, _)| id.as_str()).collect();
+        if bearers.len() > 1 {
+            return Err(ambiguous(text, &bearers));
+        }
+        if let Some((id, _)) = listed().next().or_else(let_go) {
             return Ok(id);
         }
         let prefixed: Vec<_> = self
@@ -264,14 +278,28 @@ impl Crew {
             [] => Err(no_session(text)),
             _ => {
                 let names: Vec<&str> = prefixed.iter().take(5).map(|(_, s)| s.state.name.as_str()).collect();
-                Err(Refusal::new(
-                    "ambiguous",
-                    format!("\"{}\" may be {}.", crate::text::line(text, 60), names.join(", ")),
-                    "Give more of the name.",
-                ))
+                Err(ambiguous(text, &names))
             }
         }
     }
+}
+
+fn free_ports(held: &BTreeSet<u16>) -> Result<Ports, Refusal> {
+    fleet::free_ports(held).ok_or_else(|| {
+        Refusal::new(
+            "no_ports",
+            format!("All {} blocks of ports are leased.", fleet::BLOCKS_MAX),
+            "End some sessions; see \"oarlock ls\".",
+        )
+    })
+}
+
+fn ambiguous(text: &str, candidates: &[&str]) -> Refusal {
+    Refusal::new(
+        "ambiguous",
+        format!("\"{}\" may be {}.", crate::text::line(text, 60), candidates.join(", ")),
+        "Give more of the name, or the id.",
+    )
 }
 
 fn no_session(text: &str) -> Refusal {

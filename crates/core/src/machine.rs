@@ -125,7 +125,13 @@ pub trait Machine {
     /// Tells whether an effect may be performed again after a crash.
     fn repeat(effect: &Self::Effect) -> Repeat;
 
-    /// Returns the fact that an effect which may not be repeated was started and never settled.
+    /// Tells whether an effect must wait while another one of the same scope is in flight.
+    #[must_use]
+    fn waits_for(_effect: &Self::Effect, _in_flight: &Key) -> bool {
+        false
+    }
+
+    /// Returns the fact that an effect which is not going to be repeated was started and never settled.
     fn lost(key: Key) -> Self::Fact;
 
     /// Returns the fact that a deadline was reached.
@@ -179,32 +185,30 @@ impl<M: Machine> Scope<M> {
         }
     }
 
-    /// Returns what may be started now: wanted, not settled, not in flight, and not possibly done already.
+    /// Returns what may be started now: wanted, not settled, not in flight nor kept waiting by what is, and not
+    /// possibly done already.
     #[must_use]
     pub fn runnable(&self, in_flight: &BTreeSet<Key>) -> Decision<M::Effect> {
         let mut decision = M::decide(&self.state);
         decision.effects.retain(|key, effect| {
             let in_doubt = self.started.contains(key) && M::repeat(effect) == Repeat::Never;
-            !self.settled.contains(key) && !in_flight.contains(key) && !in_doubt
+            let waits = in_flight.iter().any(|busy| busy == key || M::waits_for(effect, busy));
+            !self.settled.contains(key) && !waits && !in_doubt
         });
         decision
     }
 
-    /// Returns the lines to append at boot, when nothing is in flight: started effects that may not be repeated are
-    /// declared lost and settled; started safe ones stay wanted and are simply performed again.
+    /// Returns the lines to append at boot, when nothing is in flight: started effects that may not be repeated, or are
+    /// not wanted any more, are declared lost and settled; safe ones that are wanted are simply performed again.
     #[must_use]
     pub fn recover(&self) -> alloc::vec::Vec<Entry<M::Fact>> {
         let wanted = M::decide(&self.state).effects;
         let mut entries = alloc::vec::Vec::new();
         for key in &self.started {
-            match wanted.get(key) {
-                Some(effect) if M::repeat(effect) == Repeat::Never => {
-                    entries.push(Entry::Fact(M::lost(key.clone())));
-                    entries.push(Entry::Settled(key.clone()));
-                }
-                Some(_) => {}
-                // No longer wanted: whatever it left is found by observation, not by repeating it.
-                None => entries.push(Entry::Settled(key.clone())),
+            let repeats = wanted.get(key).is_some_and(|effect| M::repeat(effect) == Repeat::Safe);
+            if !repeats {
+                entries.push(Entry::Fact(M::lost(key.clone())));
+                entries.push(Entry::Settled(key.clone()));
             }
         }
         entries

@@ -205,7 +205,9 @@ impl Session {
     #[must_use]
     pub fn place(&self) -> Option<&Checkout> {
         match &self.workspace {
-            Workspace::Ready(checkout) | Workspace::Removed { was: checkout, .. } => Some(checkout),
+            Workspace::Ready(checkout) | Workspace::Removed { was: checkout, .. } => {
+                Some(checkout).filter(|checkout| !checkout.path.is_empty())
+            }
             Workspace::Wanted => None,
         }
     }
@@ -226,10 +228,19 @@ impl Session {
         })
     }
 
-    /// Tells whether a name, a path and a port block are still held by it.
+    /// Tells whether a name, a path and a port block are still held by it, or again.
     #[must_use]
     pub fn holds_place(&self) -> bool {
-        self.brief.is_some() && !matches!(self.workspace, Workspace::Removed { .. })
+        let there = !matches!(self.workspace, Workspace::Removed { .. });
+        self.brief.is_some() && (there || self.is_returning())
+    }
+
+    /// Tells whether its workspace is being brought back.
+    #[must_use]
+    pub fn is_returning(&self) -> bool {
+        self.parting
+            .as_ref()
+            .is_some_and(|parting| parting.undo.is_some() && parting.undo_refused.is_none())
     }
 
     /// Returns the landing that waits for its answer.
@@ -255,11 +266,12 @@ impl Session {
 
     /// Wants the present run gone, by what was asked last and strongest.
     fn decide_halt(&self, run: &Run, decision: &mut Decision<Effect>) {
-        let parting = self.is_parting();
+        // A run may come up after the session was over.
+        let over = self.is_parting() || self.outcome.is_some();
         let (how, grace_ms) = match self.halt {
             Some(Halt::Kill) => ("kill", 0),
             Some(Halt::Stop) => ("leave", STOP_GRACE_MS),
-            None if parting => ("leave", STOP_GRACE_MS),
+            None if over => ("leave", STOP_GRACE_MS),
             None => return,
         };
         if let Some(attempt) = self.attempt("stop") {
@@ -272,17 +284,24 @@ impl Session {
 
     /// Wants the workspace in the trash once nothing runs in it.
     fn decide_parting(&self, brief: &Brief, decision: &mut Decision<Effect>) {
-        let (Some(parting), Some(checkout)) = (&self.parting, self.checkout()) else { return };
+        let Some(parting) = &self.parting else { return };
         if parting.refused.is_some() || parting.undo.is_some() || self.live_run().is_some() {
             return;
         }
-        let trash = TrashId(format!("{}-{}", last_segment(&checkout.path), parting.seq));
+        let (path, branch) = match &self.workspace {
+            Workspace::Ready(checkout) => (checkout.path.clone(), checkout.branch.clone()),
+            // An attempt to make it may have left a part of it.
+            Workspace::Wanted => (String::new(), brief.branch.clone()),
+            Workspace::Removed { .. } => return,
+        };
+        let place = if path.is_empty() { self.name.as_str() } else { last_segment(&path) };
+        let trash = TrashId(format!("{place}-{}", parting.seq));
         decision.want(
             format!("remove/{}", parting.seq),
             Effect::RemoveWorkspace {
                 brief: brief.clone(),
-                workspace: checkout.path.clone(),
-                branch: checkout.branch.clone(),
+                workspace: path,
+                branch,
                 trash,
                 why: parting.why,
             },
@@ -386,6 +405,10 @@ impl Machine for Session {
 
     fn repeat(effect: &Effect) -> Repeat {
         effect.repeat()
+    }
+
+    fn waits_for(effect: &Effect, in_flight: &Key) -> bool {
+        effect.waits_for(in_flight)
     }
 
     fn lost(key: Key) -> Fact {

@@ -236,6 +236,13 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
                 session.clock,
             );
         }
+        if let (Some(trouble), None, "stop") = (&tries.trouble, tries.retry_at, kind.as_str()) {
+            say(
+                format!("The run could not be stopped: {}", trouble.message),
+                Source::Oarlock,
+                session.clock,
+            );
+        }
     }
     match &session.workspace {
         Workspace::Removed { trash: Some(trash), .. } => {

@@ -20,6 +20,17 @@ const BATCH_MAX: usize = 512;
 /// Wait before inputs that the store refused are given to it again.
 const UNSAVED_RETRY: Duration = Duration::from_secs(1);
 
+/// Why the loop does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be opened.
+    #[error("failed to open the log")]
+    Store(#[source] StoreError),
+    /// What acts on the world cannot start.
+    #[error("failed to start what acts on the world")]
+    World(#[source] std::io::Error),
+}
+
 /// What a step published: lines appended, and the sessions they changed.
 #[derive(Clone, Debug)]
 pub struct Published {
@@ -29,8 +40,11 @@ pub struct Published {
     pub changed: Arc<BTreeSet<SessionId>>,
 }
 
+/// What is called with the answer to a wish; it must return at once.
+type Reply = Box<dyn FnOnce(Result<Answer, NoAnswer>) + Send>;
+
 enum Mail {
-    Input(Input, Option<Sender<Result<Answer, NoAnswer>>>),
+    Input(Input, Option<Reply>),
     Stop,
 }
 
@@ -48,9 +62,16 @@ impl Handle {
     /// The refusal, or that the log could not take it.
     pub fn request(&self, request: Request) -> Result<Answer, NoAnswer> {
         let (reply, answer) = mpsc::channel();
-        let gone = || NoAnswer::Refused(stopping());
-        self.mail.send(Mail::Input(Input::Request(request), Some(reply))).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
+        // The receiver waits below, so a failed send cannot happen.
+        self.ask(request, move |result| drop(reply.send(result)));
+        answer.recv().unwrap_or_else(|_| Err(NoAnswer::Refused(stopping())))
+    }
+
+    /// Gives a wish and returns at once; `reply` is called with the answer after it is durable. It is dropped without a
+    /// call when the loop is gone.
+    pub fn ask(&self, request: Request, reply: impl FnOnce(Result<Answer, NoAnswer>) + Send + 'static) {
+        let mail = Mail::Input(Input::Request(request), Some(Box::new(reply)));
+        drop(self.mail.send(mail));
     }
 
     /// Reports what was seen of a session.
@@ -80,18 +101,19 @@ impl Driver {
     /// also observes.
     ///
     /// # Errors
-    /// When the store cannot be opened.
-    pub fn start<S: Store + 'static>(
+    /// When the store cannot be opened, or what acts cannot start.
+    pub fn start<S: Store + 'static, P: Perform + 'static>(
         store: S,
         clock: Arc<dyn Clock>,
-        make_perform: impl FnOnce(Handle) -> Arc<dyn Perform>,
+        make_perform: impl FnOnce(Handle) -> std::io::Result<Arc<P>>,
         publish: impl Fn(Published) + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        let (engine, first) = Engine::open(store, clock.now())?;
+    ) -> Result<(Self, Arc<P>), StartError> {
+        let (engine, first) = Engine::open(store, clock.now()).map_err(StartError::Store)?;
         let (mail, inbox) = mpsc::channel();
         let crew = Arc::new(RwLock::new(engine.crew().clone()));
         let handle = Handle { mail: mail.clone(), crew: crew.clone() };
-        let perform = make_perform(handle.clone());
+        let made = make_perform(handle.clone()).map_err(StartError::World)?;
+        let perform: Arc<dyn Perform> = made.clone();
         for (id, scope) in &engine.crew().sessions {
             perform.changed(id, scope);
         }
@@ -104,11 +126,8 @@ impl Driver {
                 running.after(first);
                 running.run(&inbox);
             })
-            .map_err(|source| StoreError::Failed {
-                doing: "start the writer of",
-                source: Box::new(source),
-            })?;
-        Ok(Self { handle, thread })
+            .map_err(StartError::World)?;
+        Ok((Self { handle, thread }, made))
     }
 
     /// Returns the way to talk to the loop.
@@ -158,8 +177,7 @@ impl<S: Store> Loop<S> {
             let answers = std::mem::take(&mut step.answers);
             self.after(step);
             for (reply, answer) in replies.into_iter().zip(answers) {
-                // A client that hung up still had its wish carried out.
-                drop(reply.send(answer));
+                reply(answer);
             }
             if stop {
                 return;

@@ -103,7 +103,7 @@ pub struct Step {
     pub jobs: Vec<Job>,
     /// Sessions whose state changed.
     pub changed: BTreeSet<SessionId>,
-    /// Inputs the store could not take, to be given again.
+    /// Inputs the store could not take, to be given again; never empty when it failed.
     pub unsaved: Vec<Input>,
 }
 
@@ -202,6 +202,8 @@ impl<S: Store> Engine<S> {
                     *answer = Err(NoAnswer::Store(error.clone()));
                 }
             }
+            // Deadlines and effects that waited for room were asked about for nothing: somebody must ask again.
+            again.push(Input::Tick);
             step.unsaved = again;
         }
         step

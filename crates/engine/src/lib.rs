@@ -7,7 +7,7 @@ mod driver;
 mod engine;
 mod memory;
 
-pub use driver::{Driver, Handle, Published};
+pub use driver::{Driver, Handle, Published, StartError};
 pub use engine::{Answer, Engine, Input, Job, Lane, NoAnswer, QUICK_MAX, SLOW_MAX, Step};
 pub use memory::MemoryStore;
 

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use crate::ids::{MessageId, RunId, TrashId};
-use crate::machine::Repeat;
+use crate::machine::{Key, Repeat};
 
 use super::fact::{Author, Brief, Farewell, LandWish, Role};
 
@@ -81,7 +81,8 @@ pub enum Effect {
     RemoveWorkspace {
         /// What was asked.
         brief: Brief,
-        /// The workspace's path.
+        /// The workspace's path; empty when it was never reported ready, so that only what an unfinished attempt to
+        /// make the session's workspace left can be there.
         workspace: String,
         /// The branch it is on.
         branch: String,
@@ -94,7 +95,7 @@ pub enum Effect {
     RestoreWorkspace {
         /// What was asked.
         brief: Brief,
-        /// The workspace's path.
+        /// The workspace's path; empty as in [`Effect::RemoveWorkspace`].
         workspace: String,
         /// The branch it was on.
         branch: String,
@@ -120,6 +121,23 @@ impl Effect {
             | Effect::Land { .. }
             | Effect::RemoveWorkspace { .. }
             | Effect::RestoreWorkspace { .. } => Repeat::Safe,
+        }
+    }
+
+    /// Tells whether it must wait while another effect of its session is in flight.
+    pub(super) fn waits_for(&self, in_flight: &Key) -> bool {
+        match self {
+            // Nothing may work in a workspace that is being made, taken away or brought back.
+            Effect::PrepareWorkspace { .. }
+            | Effect::RemoveWorkspace { .. }
+            | Effect::RestoreWorkspace { .. } => true,
+            Effect::StartRun { .. } => matches!(in_flight.kind(), "run" | "workspace" | "remove" | "undo"),
+            // Another delivery may still tell that it typed the same message, into an earlier run.
+            Effect::Deliver { .. } => in_flight.kind() == "message",
+            Effect::StopRun { .. }
+            | Effect::SeekReceipt { .. }
+            | Effect::ReadWork { .. }
+            | Effect::Land { .. } => false,
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Brief {
     pub prompt: String,
     /// The branch the session works on.
     pub branch: String,
+    /// The name of its workspace's folder: it stays when the session is renamed.
+    pub folder: String,
     /// The revision it starts from; `None` is the project's default branch.
     pub base: Option<String>,
     /// How the workspace is made.
@@ -436,6 +438,8 @@ pub enum Fact {
     UndoRequested {
         /// The client's id for the wish.
         request: RequestId,
+        /// Another block of ports, when its own was leased to somebody else meanwhile.
+        ports: Option<Ports>,
     },
     /// The undo could not bring the workspace back.
     UndoRefused {
@@ -453,7 +457,7 @@ pub enum Fact {
         /// Whether the same attempt may succeed later.
         transient: bool,
     },
-    /// An effect that may not be repeated was started and never settled: it may or may not have happened.
+    /// An effect that is not going to be repeated was started and never settled: it may or may not have happened.
     EffectLost {
         /// Which effect.
         key: Key,

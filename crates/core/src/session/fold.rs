@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
 use crate::machine::{Key, Recorded};
 
-use super::fact::{Exit, Fact, Farewell, LandWish, Trouble};
+use super::fact::{Exit, Fact, Farewell, LandWish, Ports, Role, Trouble};
 use super::{
     Checkout, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run, Session,
     Workspace,
@@ -57,18 +57,18 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
         }),
         Fact::MessageReceipt { message, receipt, .. } => session.note_receipt(message, *receipt, at),
         Fact::MessageNotTyped { message, trouble, again } => session.note_not_typed(message, trouble, *again),
-        Fact::StopRequested { .. } => session.halt = session.halt.or(Some(Halt::Stop)),
-        Fact::KillRequested { .. } => session.halt = Some(Halt::Kill),
+        Fact::StopRequested { .. } => session.halt_requested(session.halt.unwrap_or(Halt::Stop)),
+        Fact::KillRequested { .. } => session.halt_requested(Halt::Kill),
         Fact::ResumeRequested { prompt, .. } => session.resume_requested(prompt),
         Fact::LandRequested { wish, .. } => session.land_requested(wish, seq),
         Fact::Landed { key, oid, onto, .. } => session.landed(key, oid, onto, seq),
         Fact::LandRefused { key, trouble } => session.land_refused(key, trouble),
         Fact::FarewellRequested { why, .. } => session.farewell_requested(*why, seq),
         Fact::RemovalRefused { key, trouble } => session.removal_refused(key, trouble),
-        Fact::UndoRequested { .. } => session.undo_requested(seq),
+        Fact::UndoRequested { ports, .. } => session.undo_requested(*ports, seq),
         Fact::UndoRefused { key, trouble } => session.undo_refused(key, trouble),
         Fact::PerformFailed { key, trouble, transient } => session.perform_failed(key, trouble, *transient),
-        Fact::EffectLost { key } => session.note_delivery_lost(key),
+        Fact::EffectLost { key } => session.effect_lost(key, seq, at),
         Fact::Woke { .. } => {}
     }
 }
@@ -84,7 +84,7 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::Renamed { request, .. }
         | Fact::LandRequested { request, .. }
         | Fact::FarewellRequested { request, .. }
-        | Fact::UndoRequested { request } => Some(request),
+        | Fact::UndoRequested { request, .. } => Some(request),
         Fact::WorkspaceReady { .. }
         | Fact::WorkspaceRemoved { .. }
         | Fact::RunStarted { .. }
@@ -130,8 +130,15 @@ impl Session {
     }
 
     fn workspace_removed(&mut self, trash: Option<TrashId>) {
-        let Workspace::Ready(was) = &self.workspace else { return };
-        self.workspace = Workspace::Removed { was: was.clone(), trash };
+        let was = match (&self.workspace, &self.brief) {
+            (Workspace::Ready(was), _) => was.clone(),
+            // A farewell came before it was ready; at most a part of it was there.
+            (Workspace::Wanted, Some(brief)) if self.is_parting() => {
+                Checkout { branch: brief.branch.clone(), ..Checkout::default() }
+            }
+            (Workspace::Wanted | Workspace::Removed { .. }, _) => return,
+        };
+        self.workspace = Workspace::Removed { was, trash };
         self.work_due = None;
     }
 
@@ -140,7 +147,7 @@ impl Session {
         if !is_next {
             return;
         }
-        self.tries("run").succeed();
+        self.tries.remove("run");
         self.runs_begun += 1;
         self.run_wanted = None;
         self.claim = None;
@@ -156,11 +163,20 @@ impl Session {
         };
         run.ended = Some((exit.clone(), at));
         run.last_words = last_words.into();
-        self.tries("stop").succeed();
+        self.tries.remove("stop");
         self.work_due = Some(seq);
         // What nobody can be told any more waits for the next run; what was in doubt stays in doubt.
         if self.halt.is_some() {
             self.run_wanted = None;
+        }
+    }
+
+    /// A person who asks again wants another attempt at what failed for good.
+    fn halt_requested(&mut self, halt: Halt) {
+        self.halt = Some(halt);
+        if self.stuck_on("stop").is_some() {
+            let clock = self.clock;
+            self.tries("stop").again(clock);
         }
     }
 
@@ -209,7 +225,11 @@ impl Session {
     }
 
     fn farewell_requested(&mut self, why: Farewell, seq: u64) {
-        self.begin_parting(why, seq);
+        match &mut self.parting {
+            // The removal under way, or done, serves this farewell too: another one would find nothing to keep.
+            Some(parting) if parting.undo.is_none() && parting.refused.is_none() => parting.why = why,
+            Some(_) | None => self.begin_parting(why, seq),
+        }
         self.run_wanted = None;
         let outcome = match why {
             Farewell::Rejected => Outcome::Rejected,
@@ -225,7 +245,10 @@ impl Session {
         }
     }
 
-    fn undo_requested(&mut self, seq: u64) {
+    fn undo_requested(&mut self, ports: Option<Ports>, seq: u64) {
+        if let (Some(ports), Some(brief)) = (ports, &mut self.brief) {
+            brief.ports = ports;
+        }
         let Some(parting) = &mut self.parting else { return };
         match &self.workspace {
             Workspace::Removed { trash: Some(_), .. } => {
@@ -256,6 +279,24 @@ impl Session {
         let Some(parting) = &mut self.parting else { return };
         if parting.undo.is_some_and(|undo| key.0 == alloc::format!("undo/{undo}")) {
             parting.undo_refused = Some(trouble.clone());
+        }
+    }
+
+    /// Takes in that an effect was begun, that its end is not known, and that it is not going to be repeated.
+    fn effect_lost(&mut self, key: &Key, seq: u64, at: Timestamp) {
+        match key.kind() {
+            "message" => self.note_delivery_lost(key),
+            "receipt" => self.note_receipt_lost(key),
+            // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
+            "run" => {
+                let run = key.0.split('/').nth(1).and_then(|run| run.parse().ok()).map(RunId);
+                if let Some(run) = run {
+                    self.run_started(Run::begin(run, Role::Builder, 0, at));
+                }
+            }
+            kind @ ("workspace" | "stop") => self.tries(kind).skip(),
+            "work" => self.work_due = self.work_due.map(|_| seq),
+            _ => {}
         }
     }
 

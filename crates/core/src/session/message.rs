@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{MessageId, RunId, Timestamp};
@@ -66,8 +67,9 @@ impl Session {
                 if self.clock < message.not_before {
                     return decision.wake_at(message.not_before, "retry message");
                 }
+                // The run is part of the key: evidence of a lost delivery is sought where it was delivered.
                 decision.want(
-                    format!("message/{}/{}", message.id, message.attempts),
+                    format!("message/{}/{}/{}", message.id, run.id, message.attempts),
                     Effect::Deliver {
                         run: run.id,
                         message: message.id.clone(),
@@ -108,6 +110,14 @@ impl Session {
         self.note_receipt(id, Receipt::Taken, self.clock);
     }
 
+    /// Takes in that the agent took up what was typed first.
+    pub(super) fn note_oldest_typed_taken(&mut self) {
+        let typed = self.messages.iter().find(|message| matches!(message.state, MessageState::Typed(_)));
+        if let Some(id) = typed.map(|message| message.id.clone()) {
+            self.note_taken(&id);
+        }
+    }
+
     /// Takes in that a message was certainly not typed.
     pub(super) fn note_not_typed(&mut self, id: &MessageId, trouble: &Trouble, again: bool) {
         let clock = self.clock;
@@ -126,13 +136,23 @@ impl Session {
 
     /// Takes in that a delivery was begun and its end is not known: evidence is sought, nothing is retyped.
     pub(super) fn note_delivery_lost(&mut self, key: &Key) {
-        let Some(id) = key.0.strip_prefix("message/").and_then(|rest| rest.rsplit_once('/')) else { return };
-        let run = self.last_run().map(|run| run.id);
-        let lost = self.messages.iter_mut().find(|message| message.id.as_str() == id.0);
-        if let (Some(message), Some(run)) = (lost, run)
+        let parts: Vec<&str> = key.0.split('/').collect();
+        let [_, id, run, _] = parts[..] else { return };
+        let lost = self.messages.iter_mut().find(|message| message.id.as_str() == id);
+        if let (Some(message), Ok(run)) = (lost, run.parse())
             && message.state == MessageState::Waiting
         {
-            message.state = MessageState::InDoubt(run);
+            message.state = MessageState::InDoubt(RunId(run));
+        }
+    }
+
+    /// Takes in that the search for evidence was begun and its end is not known: it is begun anew when it is wanted.
+    pub(super) fn note_receipt_lost(&mut self, key: &Key) {
+        let parts: Vec<&str> = key.0.split('/').collect();
+        let [_, id, _] = parts[..] else { return };
+        let sought = self.messages.iter_mut().find(|message| message.id.as_str() == id);
+        if let Some(message) = sought.filter(|message| message.is_waiting()) {
+            message.attempts += 1;
         }
     }
 }

@@ -268,6 +268,9 @@ fn admit_part(session: &Session, request: RequestId, why: Farewell) -> Result<Fa
     if session.open_landing().is_some() {
         return Err(Refusal::new("landing", format!("{name} is being landed."), "Wait for its answer."));
     }
+    if session.is_returning() {
+        return Err(Refusal::new("undoing", format!("{name} is being brought back."), "Wait for it."));
+    }
     if why == Farewell::Removed && session.live_run().is_some() {
         return Err(Refusal::new(
             "still_running",
@@ -283,15 +286,8 @@ fn admit_undo(session: &Session, request: RequestId) -> Result<Fact, Refusal> {
     let Some(parting) = &session.parting else {
         return Err(Refusal::new("nothing_to_undo", format!("Nothing was taken from {name}."), ""));
     };
-    if parting.undo.is_some() && parting.undo_refused.is_none() {
+    if session.is_returning() {
         return Err(Refusal::new("undoing", format!("{name} is being brought back."), "Wait for it."));
-    }
-    if matches!(session.outcome, Some(Outcome::Landed { .. })) && parting.why == Farewell::Landed {
-        return Err(Refusal::new(
-            "landed",
-            format!("{name} has landed; its workspace is only a copy of what the base branch holds."),
-            "Revert the landing with \"git revert -m 1 <commit>\"; the workspace is in \"oarlock trash ls\".",
-        ));
     }
     match session.workspace {
         Workspace::Ready(_) | Workspace::Wanted if parting.refused.is_none() => Err(Refusal::new(
@@ -299,6 +295,6 @@ fn admit_undo(session: &Session, request: RequestId) -> Result<Fact, Refusal> {
             format!("{name} is still being taken away."),
             "Try again in a moment.",
         )),
-        _ => Ok(Fact::UndoRequested { request }),
+        _ => Ok(Fact::UndoRequested { request, ports: None }),
     }
 }

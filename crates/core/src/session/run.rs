@@ -124,8 +124,13 @@ impl Session {
         cursor: u64,
         (seq, at): (u64, Timestamp),
     ) {
-        if let Observation::MessageTaken { message } = observation {
-            self.note_taken(message);
+        match observation {
+            Observation::MessageTaken { message } => self.note_taken(message),
+            // A turn that begins after something was typed is the agent taking it up.
+            Observation::TurnStarted if self.live_run().is_some_and(|run| run.id == run_id) => {
+                self.note_oldest_typed_taken();
+            }
+            _ => {}
         }
         let Some(run) = self.runs.last_mut().filter(|run| run.id == run_id) else { return };
         run.cursor = run.cursor.max(cursor);

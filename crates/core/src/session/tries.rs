@@ -11,7 +11,8 @@ use super::{ATTEMPTS_MAX, RETRY_MS, Session};
 /// What became of the attempts at one kind of effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Tries {
-    /// The next attempt's number; it only grows, so that a key is never used twice.
+    /// The next attempt's number; it only grows as long as its key names the same thing, so that a key is never used
+    /// twice.
     pub number: u32,
     /// Attempts that failed one after the other.
     pub failed: u32,
@@ -33,14 +34,19 @@ impl Tries {
 
     /// Notes a success.
     pub fn succeed(&mut self) {
+        self.number += 1;
         self.failed = 0;
         self.trouble = None;
         self.retry_at = None;
     }
 
-    /// A person asks for another attempt.
-    pub fn again(&mut self, clock: Timestamp) {
+    /// An attempt went unanswered and is not repeated: the next one is another.
+    pub fn skip(&mut self) {
         self.number += 1;
+    }
+
+    /// A person asks for another attempt. One that is under way already is that attempt.
+    pub fn again(&mut self, clock: Timestamp) {
         self.failed = 0;
         self.trouble = None;
         self.retry_at = Some(clock);

@@ -1,0 +1,178 @@
+//! The embedded scripted agent: it does what its prompt says, line by line, well or badly, without a model.
+//!
+//! The demo, the tests and the simulator use it. This file is its language; the hand that carries it out is elsewhere.
+
+use std::time::Duration;
+
+use crate::{Agent, CommandLine, Launch};
+
+/// Longest a step may wait, so that a typing error does not hang a demo for a day.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Most bytes one `flood` may print: 4 GiB fills a small disk, more is a mistake.
+const FLOOD_BYTES_MAX: u64 = 4 << 30;
+
+/// The embedded agent.
+pub struct Scripted;
+
+impl Agent for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn launch(&self, launch: &Launch<'_>) -> CommandLine {
+        CommandLine {
+            argv: vec![launch.oarlock.into(), "scripted".into(), launch.prompt_file.into()],
+            env: vec![],
+        }
+    }
+}
+
+/// One step of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Print a line.
+    Say(String),
+    /// Be busy for a while.
+    Work(Duration),
+    /// Write a file: path and text.
+    Write(String, String),
+    /// Append a line to a file: path and text.
+    Append(String, String),
+    /// Commit everything, with a subject.
+    Commit(String),
+    /// Put up a permission dialog and wait until it is answered.
+    Ask(String),
+    /// Ask the person something and end the turn.
+    Question(String),
+    /// Claim to be done, true or not.
+    Claim(String),
+    /// Report a rate limit that ends after a while.
+    RateLimit(Duration),
+    /// End the turn with an error of a class.
+    Fail(String),
+    /// Print this many bytes as fast as the terminal takes them.
+    Flood(u64),
+    /// Draw a spinner at ten frames a second for a while.
+    Spin(Duration),
+    /// Print escape sequences that move, colour, retitle and clear.
+    Escapes,
+    /// Print the first half of a two-byte character, wait, then the second half.
+    HalfCharacter,
+    /// Ignore SIGTERM and SIGHUP from here on.
+    IgnoreTerm,
+    /// Start a process in a session of its own that ignores SIGTERM.
+    Orphan,
+    /// Do nothing for ever, deaf to messages.
+    Hang,
+    /// Die by SIGABRT.
+    Crash,
+    /// End with an exit code.
+    Exit(u8),
+}
+
+/// Reads a script: a step a line, or several separated by ` ; `. Blank lines and lines beginning with `#` are skipped.
+///
+/// # Errors
+/// A sentence naming the first line that is no step.
+pub fn parse(script: &str) -> Result<Vec<Step>, String> {
+    script
+        .lines()
+        .flat_map(|line| line.split(" ; "))
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(step)
+        .collect()
+}
+
+fn step(line: &str) -> Result<Step, String> {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let file = || {
+        let (path, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let inside = !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|part| part == "..");
+        if inside {
+            Ok((path.to_owned(), text.to_owned()))
+        } else {
+            Err(format!("{word} needs a path inside the workspace"))
+        }
+    };
+    Ok(match word {
+        "say" => Step::Say(rest.into()),
+        "work" => Step::Work(duration(rest)?),
+        "write" => file().map(|(path, text)| Step::Write(path, text))?,
+        "append" => file().map(|(path, text)| Step::Append(path, text))?,
+        "commit" => Step::Commit(rest.into()),
+        "ask" => Step::Ask(rest.into()),
+        "question" => Step::Question(rest.into()),
+        "claim" => Step::Claim(rest.into()),
+        "rate-limit" => Step::RateLimit(duration(rest)?),
+        "fail" => Step::Fail(rest.into()),
+        "flood" => Step::Flood(bytes(rest)?),
+        "spin" => Step::Spin(duration(rest)?),
+        "escapes" => Step::Escapes,
+        "half-character" => Step::HalfCharacter,
+        "ignore-term" => Step::IgnoreTerm,
+        "orphan" => Step::Orphan,
+        "hang" => Step::Hang,
+        "crash" => Step::Crash,
+        "exit" => Step::Exit(rest.parse().map_err(|_| format!("\"{rest}\" is no exit code"))?),
+        other => return Err(format!("\"{other}\" is no step")),
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("\"{text}\" is no duration, such as 200ms or 3s");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        _ => return Err(wrong()),
+    };
+    Ok(duration.min(WAIT_MAX))
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("\"{text}\" is no size, such as 500k or 10m");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let size = match unit {
+        "" => number,
+        "k" => number.saturating_mul(1_000),
+        "m" => number.saturating_mul(1_000_000),
+        _ => return Err(wrong()),
+    };
+    Ok(size.min(FLOOD_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_a_step_a_line() {
+        let script = "# hello\nsay hi there\n\nwork 200ms ; write a/b.txt some text\nexit 3\n";
+        assert_eq!(
+            parse(script),
+            Ok(vec![
+                Step::Say("hi there".into()),
+                Step::Work(Duration::from_millis(200)),
+                Step::Write("a/b.txt".into(), "some text".into()),
+                Step::Exit(3),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_script_cannot_leave_its_workspace() {
+        assert!(parse("write ../x y").is_err());
+        assert!(parse("write /etc/x y").is_err());
+        assert!(parse("append a/../../x y").is_err());
+    }
+
+    #[test]
+    fn a_wrong_step_is_named() {
+        assert_eq!(parse("say a\ndance"), Err("\"dance\" is no step".into()));
+        assert_eq!(parse("work soon"), Err("\"soon\" is no duration, such as 200ms or 3s".into()));
+    }
+}

@@ -1,0 +1,398 @@
+//! The types on the wire. Field names and words are API: added to, never renamed.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Error {
+    /// A stable word for programs, such as `still_working`.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do instead; empty when nothing is known.
+    pub hint: String,
+    /// Paths it is about, such as files in conflict; at most 20.
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+/// The daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Daemon {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Its socket's path.
+    pub socket: String,
+    /// The folder that holds its state.
+    pub state: String,
+    /// Its log file.
+    pub log: String,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Sessions on the list.
+    pub sessions: usize,
+    /// Runs whose process lives.
+    pub running: usize,
+    /// Position of the last line of its log.
+    pub seq: u64,
+}
+
+/// A registered repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Project {
+    /// Its id.
+    pub id: String,
+    /// The path of its main checkout.
+    pub path: String,
+    /// The branch that work lands on, when the repository can be read.
+    pub default_branch: Option<String>,
+    /// Sessions of it on the list.
+    pub sessions: usize,
+    /// When it was registered, RFC 3339 in UTC.
+    pub added_at: String,
+}
+
+/// Registers a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AddProject {
+    /// A path inside the repository.
+    pub path: String,
+}
+
+/// Begins a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Spawn {
+    /// The project's id, or a path inside a repository, which is registered on first use.
+    pub project: String,
+    /// Its name: 1 to 40 of `a-z0-9-`; made from the prompt when missing.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The agent's name; `exec` needs `command`.
+    pub agent: String,
+    /// The shell command of an `exec` agent.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// What the agent is told first; at most 512 KiB.
+    #[serde(default)]
+    pub prompt: String,
+    /// The branch to make; made from name and id when missing.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// The revision to start from; the project's default branch when missing.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// `worktree` (when missing) or `clone`.
+    #[serde(default)]
+    pub workspace: Option<String>,
+}
+
+/// A session as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Its id, eight characters, never reused.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its project's id.
+    pub project: String,
+    /// Its way of working.
+    pub playbook: String,
+    /// What it is doing, in one word.
+    pub status: String,
+    /// The decisive reason for that word, as a sentence.
+    pub because: String,
+    /// How it ended: `landed`, `rejected`, `forgotten`, `gave_up`; null before.
+    pub outcome: Option<String>,
+    /// Its agent: a name, or `exec:COMMAND`.
+    pub agent: String,
+    /// Its branch.
+    pub branch: String,
+    /// The branch it lands on, once known.
+    pub base_branch: Option<String>,
+    /// The commit it started from, once known.
+    pub base: Option<String>,
+    /// The commit checked out, as last seen.
+    pub head: Option<String>,
+    /// Commits on top of the base, as last seen.
+    pub ahead: Option<u32>,
+    /// Paths changed and not committed, as last seen.
+    pub dirty: Option<u32>,
+    /// The path of its workspace while it is there.
+    pub workspace: Option<String>,
+    /// When it was requested, RFC 3339 in UTC.
+    pub created_at: String,
+    /// Position of the last line of the log about it.
+    pub seq: u64,
+}
+
+/// One life of one agent process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// Counted from 0.
+    pub id: u32,
+    /// What it is for.
+    pub role: String,
+    /// When its host came up, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// How it ended: `exit 0`, `signal 9`, `not started: …`, `unknown`.
+    pub exit: Option<String>,
+    /// The folder with its bytes and its socket.
+    pub folder: String,
+    /// Its last words, when it failed.
+    pub last_words: String,
+}
+
+/// A message and how far it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// `person`, `agent` or `rule`.
+    pub author: String,
+    /// `waiting`, `in_doubt`, `typed`, `taken` or `refused`.
+    pub state: String,
+    /// Why it was refused, empty otherwise.
+    pub trouble: String,
+    /// When it was queued, RFC 3339 in UTC.
+    pub queued_at: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Everything about a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionDetail {
+    /// As lists show it.
+    pub session: Session,
+    /// What the agent was told first.
+    pub prompt: String,
+    /// The first of its leased ports, and how many there are.
+    pub ports: (u16, u16),
+    /// Its last runs, oldest first.
+    pub runs: Vec<Run>,
+    /// Its last messages, oldest first.
+    pub messages: Vec<Message>,
+    /// The entry of the trash that holds its workspace.
+    pub trash: Option<String>,
+}
+
+/// One fact behind a status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// What is known, as a sentence.
+    pub says: String,
+    /// Who said so: `protocol`, `hook`, `transcript`, `process`, `screen`, `git`, `person`, `oarlock`.
+    pub source: String,
+    /// Since when, RFC 3339 in UTC.
+    pub at: String,
+    /// How long ago that is, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// A status with what it rests on, the decisive reason first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// The session's name.
+    pub name: String,
+    /// The word.
+    pub status: String,
+    /// What it rests on.
+    pub reasons: Vec<Reason>,
+}
+
+/// A message to an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Send {
+    /// Its text, at most 64 KiB; control characters are taken out.
+    pub text: String,
+}
+
+/// Brings an agent up again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resume {
+    /// What it is told first; empty repeats the session's own prompt.
+    #[serde(default)]
+    pub prompt: String,
+}
+
+/// Gives a session another name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rename {
+    /// 1 to 40 of `a-z0-9-`.
+    pub name: String,
+}
+
+/// Puts work on the base branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Land {
+    /// `merge` (when missing), `squash` or `rebase`.
+    #[serde(default)]
+    pub how: Option<String>,
+    /// The commit message; written from the session when missing.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Land although the agent is in a turn.
+    #[serde(default)]
+    pub now: bool,
+    /// Land what is committed although uncommitted changes stay behind, in the trash.
+    #[serde(default)]
+    pub committed_only: bool,
+    /// Keep the workspace.
+    #[serde(default)]
+    pub keep: bool,
+    /// Refuse unless the base is still this commit.
+    #[serde(default)]
+    pub expect_base: Option<String>,
+}
+
+/// What landing would do, computed without touching anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Preview {
+    /// The branch it lands on.
+    pub onto: String,
+    /// That branch's commit.
+    pub base: String,
+    /// The commit that lands.
+    pub head: String,
+    /// The commits it brings, oldest first: id and subject.
+    pub commits: Vec<(String, String)>,
+    /// Files it changes.
+    pub files: u32,
+    /// Lines it adds.
+    pub insertions: u32,
+    /// Lines it removes.
+    pub deletions: u32,
+    /// Paths in conflict with the base.
+    pub conflicts: Vec<String>,
+    /// Paths changed and not committed.
+    pub dirty: u32,
+}
+
+/// A landing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Landed {
+    /// The session's name.
+    pub name: String,
+    /// The branch it is on.
+    pub onto: String,
+    /// That branch's commit.
+    pub oid: String,
+    /// How many commits it brought.
+    pub commits: u32,
+    /// What became of checkouts of the base, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A session after a request about its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// The session.
+    pub session: Session,
+    /// Whether what was asked is done; false while it is under way.
+    pub settled: bool,
+    /// The entry of the trash that holds its workspace.
+    pub trash: Option<String>,
+}
+
+/// A kept workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Trash {
+    /// Its id.
+    pub id: String,
+    /// The project it belongs to.
+    pub project: String,
+    /// The session's name.
+    pub session: String,
+    /// The session's id.
+    pub session_id: String,
+    /// The branch it was on.
+    pub branch: String,
+    /// The commit checked out.
+    pub head: String,
+    /// Why it was taken away.
+    pub reason: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
+
+/// Whose last farewell to undo.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Undo {
+    /// A session; the last farewell of all when missing.
+    #[serde(default)]
+    pub session: Option<String>,
+}
+
+/// One line of the history, as people and clients read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Position in the log, from 1.
+    pub seq: u64,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// The session's id; null for the fleet.
+    pub session: Option<String>,
+    /// The session's name at the time it is read.
+    pub name: Option<String>,
+    /// A stable word, such as `run_ended`.
+    pub kind: String,
+    /// A sentence.
+    pub text: String,
+}
+
+/// A frame of the feed. Frames of one step share the position of its last line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Frame {
+    /// A line of the history.
+    Event {
+        /// The line.
+        event: Event,
+        /// The session as it is now, in live frames only.
+        view: Option<Session>,
+    },
+    /// The cursor is older than what is kept, or not of this log: list again, then follow from here.
+    Reset {
+        /// The position to go on from.
+        seq: u64,
+    },
+    /// The client was too slow and is cut off here; it can come back with its cursor.
+    CutOff,
+}
+
+/// A piece of a run's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Diff {
+    /// The patch, or the statistics; not always UTF-8 in the repository, made so here.
+    pub text: String,
+    /// Whether it was cut at the limit.
+    pub truncated: bool,
+}
+
+/// A claim of an agent about its own session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Claim {
+    /// `done`, `phase_done`, `handing_off` or `stuck`.
+    pub claim: String,
+    /// Its words.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The outcome of a self-examination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// `ok`, `warn` or `fail`.
+    pub result: String,
+    /// What was found, as a sentence.
+    pub text: String,
+    /// What to do; empty when nothing is needed.
+    pub hint: String,
+}

@@ -1,0 +1,144 @@
+//! Lines of the log as sentences: what `oarlock events` prints and the feed carries. Facts themselves stay inside.
+
+use oarlock_api::wire;
+use oarlock_core::crew::{Crew, Line};
+use oarlock_core::fleet;
+use oarlock_core::machine::Entry;
+use oarlock_core::session::fact::{Fact, Farewell, How, Observation, Receipt, TurnEnd};
+use oarlock_core::text;
+use oarlock_engine::Stamped;
+
+use crate::view;
+
+/// Longest quotation in a sentence, in characters.
+const QUOTE_CHARS_MAX: usize = 100;
+
+/// Turns a line of the log into an event.
+pub(crate) fn event(stamped: &Stamped, crew: &Crew) -> wire::Event {
+    let (session, (kind, text)) = match &stamped.line {
+        Line::Fleet(entry) => (None, entry_words(entry, fleet_words)),
+        Line::Session(id, entry) => (Some(id), entry_words(entry, words)),
+    };
+    let name = session.and_then(|id| crew.sessions.get(id)).map(|scope| scope.state.name.0.clone());
+    wire::Event {
+        seq: stamped.seq,
+        at: view::time(stamped.at),
+        session: session.map(|id| id.0.clone()),
+        name,
+        kind: kind.into(),
+        text,
+    }
+}
+
+fn entry_words<F>(entry: &Entry<F>, words: impl Fn(&F) -> (&'static str, String)) -> (&'static str, String) {
+    match entry {
+        Entry::Fact(fact) => words(fact),
+        Entry::Started(key) => ("started", format!("Started {key}.")),
+        Entry::Settled(key) => ("settled", format!("Settled {key}.")),
+    }
+}
+
+fn fleet_words(fact: &fleet::Fact) -> (&'static str, String) {
+    match fact {
+        fleet::Fact::ProjectAdded { project, path, .. } => {
+            ("project_added", format!("Project {project} registered: {}", text::line(path, 200)))
+        }
+        fleet::Fact::ProjectRemoved { project, .. } => ("project_removed", format!("Project {project} taken off the list.")),
+        fleet::Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
+    }
+}
+
+fn quote(words: &str) -> String {
+    text::line(words, QUOTE_CHARS_MAX)
+}
+
+fn short(oid: &str) -> &str {
+    oid.get(..9).unwrap_or(oid)
+}
+
+fn words(fact: &Fact) -> (&'static str, String) {
+    match fact {
+        Fact::Requested { brief, .. } => {
+            ("requested", format!("Requested: {} on {}.", quote(&view::agent(&brief.agent)), brief.branch))
+        }
+        Fact::WorkspaceReady { path, base, base_branch, .. } => {
+            ("workspace_ready", format!("Workspace ready from {base_branch} at {}: {path}", short(&base.0)))
+        }
+        Fact::WorkspaceRemoved { trash: Some(trash), .. } => {
+            ("workspace_removed", format!("Workspace taken away; kept in the trash as {trash}."))
+        }
+        Fact::WorkspaceRemoved { trash: None, .. } => ("workspace_removed", "Workspace was gone.".into()),
+        Fact::RunStarted { run, host_pid, .. } => ("run_started", format!("Run {run} started (host {host_pid}).")),
+        Fact::RunEnded { run, exit, .. } => ("run_ended", format!("Run {run} ended: {}.", view::exit(exit))),
+        Fact::Observed { run, observation, .. } => {
+            let (kind, text) = observed(observation);
+            (kind, format!("Run {run}: {text}"))
+        }
+        Fact::WorkSeen(work) => (
+            "work_seen",
+            format!("At {}, {} commits ahead, {} paths uncommitted.", short(&work.head.0), work.ahead, work.dirty),
+        ),
+        Fact::MessageQueued { message, text, .. } => {
+            ("message_queued", format!("Message {message} queued: {}", quote(text)))
+        }
+        Fact::MessageReceipt { message, receipt, .. } => match receipt {
+            Receipt::Typed => ("message_typed", format!("Message {message} typed.")),
+            Receipt::Taken => ("message_taken", format!("Message {message} taken up.")),
+        },
+        Fact::MessageNotTyped { message, trouble, .. } => {
+            ("message_not_typed", format!("Message {message} not typed: {}", trouble.message))
+        }
+        Fact::PerformFailed { key, trouble, .. } => ("failed", format!("{key} failed: {}", trouble.message)),
+        Fact::EffectLost { key } => ("effect_lost", format!("{key} may or may not have happened.")),
+        Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
+        wish => wished(wish),
+    }
+}
+
+fn wished(fact: &Fact) -> (&'static str, String) {
+    match fact {
+        Fact::StopRequested { .. } => ("stop_requested", "A person wants it stopped.".into()),
+        Fact::KillRequested { .. } => ("kill_requested", "A person wants it killed.".into()),
+        Fact::ResumeRequested { .. } => ("resume_requested", "A person wants its agent up again.".into()),
+        Fact::Renamed { name, .. } => ("renamed", format!("Renamed to {name}.")),
+        Fact::LandRequested { wish, .. } => {
+            let how = match wish.how {
+                How::Merge => "merge",
+                How::Squash => "squash",
+                How::Rebase => "rebase",
+            };
+            ("land_requested", format!("A person wants it landed ({how})."))
+        }
+        Fact::Landed { oid, onto, commits, .. } => {
+            ("landed", format!("Landed {commits} commits on {onto} as {}.", short(&oid.0)))
+        }
+        Fact::LandRefused { trouble, .. } => ("land_refused", format!("Not landed: {}", trouble.message)),
+        Fact::FarewellRequested { why, .. } => match why {
+            Farewell::Rejected => ("rejected", "A person rejected it.".into()),
+            Farewell::Forgotten => ("forgotten", "A person let it go.".into()),
+            Farewell::Removed => ("removed", "A person took it off the list.".into()),
+            Farewell::Landed => ("retired", "Its work is on the base branch.".into()),
+        },
+        Fact::RemovalRefused { trouble, .. } => ("removal_refused", format!("Workspace kept: {}", trouble.message)),
+        Fact::UndoRequested { .. } => ("undo_requested", "A person wants it back.".into()),
+        Fact::UndoRefused { trouble, .. } => ("undo_refused", format!("Not brought back: {}", trouble.message)),
+        _ => ("other", String::new()),
+    }
+}
+
+fn observed(observation: &Observation) -> (&'static str, String) {
+    match observation {
+        Observation::Started { .. } => ("agent_started", "the agent is up.".into()),
+        Observation::TurnStarted => ("turn_started", "a turn began.".into()),
+        Observation::TurnEnded(TurnEnd::Ok) => ("turn_ended", "the turn ended.".into()),
+        Observation::TurnEnded(TurnEnd::Error(class)) => ("turn_failed", format!("the turn ended with an error: {class}.")),
+        Observation::TurnEnded(TurnEnd::Interrupted) => ("turn_interrupted", "the turn was interrupted.".into()),
+        Observation::TurnEnded(TurnEnd::Unknown) => ("turn_ended", "the turn ended; how is not known.".into()),
+        Observation::PermissionAsked { what } => ("permission_asked", format!("it asks permission: {}", quote(what))),
+        Observation::PermissionResolved => ("permission_resolved", "the permission dialog is gone.".into()),
+        Observation::QuestionAsked { what } => ("question_asked", format!("it asks: {}", quote(what))),
+        Observation::RateLimited { .. } => ("rate_limited", "the provider asked it to wait.".into()),
+        Observation::Claimed { note, .. } => ("claimed", format!("it claims: {}", quote(note))),
+        Observation::MessageTaken { message } => ("message_taken", format!("it took up message {message}.")),
+    }
+}

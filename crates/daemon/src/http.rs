@@ -1,0 +1,242 @@
+//! The HTTP surface: one router, its document, and what every handler shares.
+//!
+//! Handlers turn wire into requests and state into wire; they hold no rules.
+
+mod feed;
+mod landing;
+mod life;
+mod projects;
+mod sessions;
+mod system;
+mod trash;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use oarlock_api::{REQUEST_HEADER, TOKEN_HEADER, wire};
+use oarlock_core::crew::{Crew, Request as Wish};
+use oarlock_core::ids::{RequestId, SessionId};
+use oarlock_core::machine::Scope;
+use oarlock_core::session::fact::Trouble;
+use oarlock_core::session::{Refusal, Session};
+use oarlock_engine::{Answer, NoAnswer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{Daemon, stopped, view};
+
+/// Longest request body, in bytes: a prompt of 512 KiB, escaped at worst sixfold, and some room.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// Longest request id, in bytes: a UUID has 36.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+type App = State<Arc<Daemon>>;
+
+/// Makes the router.
+pub(crate) fn router(daemon: Arc<Daemon>) -> axum::Router {
+    let (router, _) = routes().split_for_parts();
+    router
+        .fallback(|| async {
+            Failure::new(StatusCode::NOT_FOUND, "not_found", "There is no such address.", "See /v1/openapi.json.")
+        })
+        .layer(middleware::from_fn_with_state(daemon.clone(), guard))
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(daemon)
+}
+
+/// Returns the document of the HTTP surface, generated from the handlers.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "oarlock", description = "The daemon's interface, over its unix socket.", license(name = "Apache-2.0")),
+    components(schemas(wire::Frame, wire::Check))
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<Arc<Daemon>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(system::routes())
+        .merge(projects::routes())
+        .merge(sessions::routes())
+        .merge(life::routes())
+        .merge(landing::routes())
+        .merge(trash::routes())
+        .merge(feed::routes())
+}
+
+/// A refused or failed request.
+#[derive(Debug)]
+pub(crate) struct Failure(pub StatusCode, pub wire::Error);
+
+impl Failure {
+    fn new(status: StatusCode, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (code, message, hint) = (code.into(), message.into(), hint.into());
+        Self(status, wire::Error { code, message, hint, paths: vec![] })
+    }
+
+    fn bad(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message, hint)
+    }
+
+    /// Something inside failed; the log has the rest.
+    fn inside(doing: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut says = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            says = format!("{says}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(doing, error = says, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("Failed to {doing}: {says}."), "See \"oarlock doctor\".")
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(status_of(refusal.code), view::refusal(&refusal))
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self(status_of(&trouble.code), view::trouble(&trouble))
+    }
+}
+
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "not_found" => StatusCode::NOT_FOUND,
+        "stopping" => StatusCode::SERVICE_UNAVAILABLE,
+        "empty" | "too_long" | "ambiguous" => StatusCode::BAD_REQUEST,
+        _ => StatusCode::CONFLICT,
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+type Answered<T> = Result<T, Failure>;
+
+/// The client's id for its wish; one is drawn when it gave none.
+pub(crate) struct Requested(pub RequestId);
+
+impl<S: Sync> FromRequestParts<S> for Requested {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let Some(header) = parts.headers.get(REQUEST_HEADER) else {
+            return Ok(Self(RequestId(uuid::Uuid::now_v7().to_string())));
+        };
+        let text = header.to_str().unwrap_or_default();
+        let fine = !text.is_empty()
+            && text.len() <= REQUEST_ID_BYTES_MAX
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if !fine {
+            return Err(Failure::bad(
+                "bad_request_id",
+                format!("The request id must be 1 to {REQUEST_ID_BYTES_MAX} letters, digits, '-', '_' or '.'."),
+                "Send a UUID.",
+            ));
+        }
+        Ok(Self(RequestId(text.into())))
+    }
+}
+
+/// Lets a run's token do what a run may: read, and write to its own session's messages. Nothing that lands or ends work.
+async fn guard(State(daemon): App, request: Request, next: Next) -> Response {
+    let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
+    let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
+    let Some(bearer) = bearer else {
+        return Failure::new(
+            StatusCode::FORBIDDEN,
+            "bad_token",
+            "The token is not one of this daemon's runs.",
+            "Unset OARLOCK_TOKEN, or ask the daemon that started the run.",
+        )
+        .into_response();
+    };
+    let path = request.uri().path();
+    let own = format!("/v1/sessions/{}/messages", bearer.session);
+    if request.method() == Method::GET || path == own {
+        return next.run(request).await;
+    }
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "not_allowed",
+        "An agent may read, claim, and send to its own session; this is for a person.",
+        "Ask the person who runs oarlock.",
+    )
+    .into_response()
+}
+
+impl Daemon {
+    /// Gives a wish to the engine, and waits for its answer without holding a thread.
+    async fn wish(&self, wish: Wish) -> Answered<Answer> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        // A caller that hung up still had its wish carried out.
+        self.engine.ask(wish, move |result| drop(reply.send(result)));
+        match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(NoAnswer::Refused(refusal))) => Err(refusal.into()),
+            Ok(Err(NoAnswer::Store(error))) => {
+                let mut failure = Failure::inside("record the request", error.as_ref());
+                failure.0 = StatusCode::SERVICE_UNAVAILABLE;
+                failure.1.code = "store_failed".into();
+                failure.1.hint = "Nothing happened. Is the disk full? See \"oarlock doctor\".".into();
+                Err(failure)
+            }
+            Err(_) => Err(Refusal::new("stopping", "The daemon is stopping.", "Try again in a moment.").into()),
+        }
+    }
+
+    /// Finds the session that a path names.
+    fn find(&self, text: &str) -> Answered<SessionId> {
+        Ok(self.engine.crew().find(text)?.clone())
+    }
+
+    /// Returns a copy of what is known of a session.
+    fn scope(&self, id: &SessionId) -> Answered<Scope<Session>> {
+        let crew = self.engine.crew();
+        let scope = crew.sessions.get(id).cloned();
+        scope.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not_found", format!("There is no session {id}."), ""))
+    }
+
+    /// Waits until something holds of the state, or time is up; returns what was found.
+    async fn until<T>(&self, limit: Duration, found: impl Fn(&Crew) -> Option<T>) -> Option<T> {
+        let mut steps = self.feed.steps();
+        let wait = async {
+            loop {
+                if let Some(found) = found(&self.engine.crew()) {
+                    return Some(found);
+                }
+                if steps.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        let mut stop = self.shutdown.subscribe();
+        tokio::select! {
+            found = wait => found,
+            () = tokio::time::sleep(limit) => None,
+            () = stopped(&mut stop) => None,
+        }
+    }
+}
+
+/// Runs something that blocks (git, the disk) on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Answered<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::inside("finish the request", &error))
+}

@@ -1,0 +1,109 @@
+//! Landing: what it would do, and doing it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use oarlock_api::wire;
+use oarlock_core::crew::{Crew, Request as Wish};
+use oarlock_core::ids::Oid;
+use oarlock_core::machine::Key;
+use oarlock_core::session::Request;
+use oarlock_core::session::fact::{Fact, How, LandWish};
+use oarlock_core::{crew::Line, machine::Entry};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answered, App, Failure, Requested, blocking};
+use crate::Daemon;
+
+/// How long landing may take before the answer says that it is under way: a rebase of hundreds of commits.
+const LAND_WAIT: Duration = Duration::from_secs(110);
+/// Lines after the wish among which the landing's notes are looked for.
+const NOTES_WITHIN: usize = 500;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
+    OpenApiRouter::new().routes(routes!(preview, land))
+}
+
+/// Tells what landing would do, without touching anything.
+#[utoipa::path(get, path = "/v1/sessions/{session}/landing", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Preview), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn preview(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::Preview>> {
+    let scope = daemon.scope(&daemon.find(&session)?)?;
+    let world = daemon.world.clone();
+    let preview = blocking(move || world.preview(&scope.state)).await??;
+    Ok(Json(wire::Preview {
+        onto: preview.onto,
+        base: preview.base,
+        head: preview.head,
+        commits: preview.commits,
+        files: preview.files,
+        insertions: preview.insertions,
+        deletions: preview.deletions,
+        conflicts: preview.conflicts,
+        dirty: preview.dirty,
+    }))
+}
+
+/// Puts a session's work on its base branch, and answers when it is there or was refused.
+#[utoipa::path(post, path = "/v1/sessions/{session}/landing", params(("session" = String, Path)),
+    request_body = wire::Land,
+    responses((status = 200, body = wire::Landed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn land(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+    Json(body): Json<wire::Land>,
+) -> Answered<Json<wire::Landed>> {
+    let how = match body.how.as_deref() {
+        None | Some("merge") => How::Merge,
+        Some("squash") => How::Squash,
+        Some("rebase") => How::Rebase,
+        Some(other) => {
+            let message = format!("\"{}\" is no way to land.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad("bad_how", message, "Use merge, squash or rebase."));
+        }
+    };
+    let id = daemon.find(&session)?;
+    let wish = LandWish {
+        how,
+        message: body.message,
+        committed_only: body.committed_only,
+        expect_base: body.expect_base.map(Oid),
+        keep: body.keep,
+    };
+    let answer = daemon.wish(Wish::Session(id.clone(), Request::Land(request, wish, body.now))).await?;
+    let key = Key(format!("land/{}", answer.seq));
+    let answered = |crew: &Crew| {
+        let scope = crew.sessions.get(&id)?;
+        let landing = scope.state.landing.as_ref().filter(|landing| landing.key == key)?;
+        Some((scope.state.name.0.clone(), landing.answer.clone()?))
+    };
+    match daemon.until(LAND_WAIT, answered).await {
+        Some((_, Err(trouble))) => Err(trouble.into()),
+        Some((name, Ok(_))) => {
+            let daemon = daemon.clone();
+            let found = blocking(move || landed(&daemon, answer.seq, &key, &name)).await?;
+            found.map(Json).ok_or_else(|| Failure::bad("landed", "It landed, and its notes are long gone.", ""))
+        }
+        None => Err(Failure::new(
+            axum::http::StatusCode::GATEWAY_TIMEOUT,
+            "slow",
+            "Landing takes long and goes on.",
+            "Follow it with \"oarlock events -f\".",
+        )),
+    }
+}
+
+/// Finds the line that tells of a landing, for what the state does not keep.
+fn landed(daemon: &Daemon, after: u64, wanted: &Key, name: &str) -> Option<wire::Landed> {
+    let lines = daemon.feed.replay(after, NOTES_WITHIN).ok()?;
+    lines.into_iter().find_map(|stamped| match stamped.line {
+        Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. })) if key == *wanted => {
+            Some(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes })
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,235 @@
+//! A session's life: messages, stop, resume, rename, and the ways to part with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use oarlock_api::wire;
+use oarlock_core::crew::{Crew, Request as Wish};
+use oarlock_core::ids::{MessageId, SessionId};
+use oarlock_core::session::fact::{Author, Farewell};
+use oarlock_core::session::{Refusal, Request, STOP_GRACE_MS, Session, Workspace};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::sessions::parse_name;
+use super::{Answered, App, Requested};
+use crate::{Daemon, view};
+
+/// How long `send` waits for its receipt before it says that the message waits.
+const RECEIPT_WAIT: Duration = Duration::from_secs(3);
+/// How long `stop` and `kill` wait for the end: the grace, and the sweep of what is left.
+const END_WAIT: Duration = Duration::from_millis(STOP_GRACE_MS + 5_000);
+/// How long a removal or an undo may take before the answer says that it is under way.
+const WORKSPACE_WAIT: Duration = Duration::from_secs(90);
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
+    OpenApiRouter::new()
+        .routes(routes!(send))
+        .routes(routes!(stop))
+        .routes(routes!(kill))
+        .routes(routes!(resume))
+        .routes(routes!(rename))
+        .routes(routes!(reject))
+        .routes(routes!(forget))
+        .routes(routes!(remove))
+        .routes(routes!(undo))
+}
+
+/// Types a message to the agent, exactly once, and answers with its receipt.
+#[utoipa::path(post, path = "/v1/sessions/{session}/messages", params(("session" = String, Path)),
+    request_body = wire::Send,
+    responses((status = 200, body = wire::Message), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn send(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+    Json(body): Json<wire::Send>,
+) -> Answered<Json<wire::Message>> {
+    let id = daemon.find(&session)?;
+    // The message bears the request's id, so a retry is the same message.
+    let message = MessageId(request.0.replace('/', "-"));
+    let wish = Request::Send(request, message.clone(), Author::Person, body.text);
+    daemon.wish(Wish::Session(id.clone(), wish)).await?;
+    let typed = |crew: &Crew| {
+        let session = &crew.sessions.get(&id)?.state;
+        let known = session.messages.iter().find(|known| known.id == message)?;
+        (!known.is_waiting()).then_some(())
+    };
+    daemon.until(RECEIPT_WAIT, typed).await;
+    let detail = view::detail(&daemon.place, &id, &daemon.scope(&id)?);
+    let known = detail.messages.into_iter().find(|known| known.id == message.0);
+    known.map(Json).ok_or_else(|| Refusal::new("not_found", "The message is long gone.", "").into())
+}
+
+/// Carries a wish out, then waits until it is settled or time is up.
+async fn carry_out(
+    daemon: &Daemon,
+    session: &str,
+    wish: Request,
+    wait: Duration,
+    settled: fn(&Session) -> bool,
+) -> Answered<Json<wire::Changed>> {
+    let id = daemon.find(session)?;
+    daemon.wish(Wish::Session(id.clone(), wish)).await?;
+    settle(daemon, &id, wait, settled).await
+}
+
+async fn settle(
+    daemon: &Daemon,
+    id: &SessionId,
+    wait: Duration,
+    settled: fn(&Session) -> bool,
+) -> Answered<Json<wire::Changed>> {
+    let is_settled = |crew: &Crew| crew.sessions.get(id).filter(|scope| settled(&scope.state)).map(|_| ());
+    let settled = daemon.until(wait, is_settled).await.is_some();
+    let scope = daemon.scope(id)?;
+    if let Some(parting) = &scope.state.parting
+        && let Some(trouble) = parting.refused.as_ref().or(parting.undo_refused.as_ref())
+    {
+        return Err(trouble.clone().into());
+    }
+    Ok(Json(wire::Changed { session: view::session(id, &scope), settled, trash: view::trash(&scope.state) }))
+}
+
+fn at_rest(session: &Session) -> bool {
+    session.live_run().is_none()
+}
+
+fn parted(session: &Session) -> bool {
+    match &session.parting {
+        Some(parting) if parting.refused.is_some() => true,
+        Some(_) => at_rest(session) && !matches!(session.workspace, Workspace::Ready(_)),
+        None => true,
+    }
+}
+
+fn back(session: &Session) -> bool {
+    session.parting.as_ref().is_none_or(|parting| parting.undo_refused.is_some())
+}
+
+/// Stops the agent: SIGTERM to all of its processes, SIGKILL after 10 s.
+#[utoipa::path(post, path = "/v1/sessions/{session}/stop", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn stop(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+) -> Answered<Json<wire::Changed>> {
+    carry_out(&daemon, &session, Request::Stop(request), END_WAIT, at_rest).await
+}
+
+/// Kills the agent and all of its processes at once.
+#[utoipa::path(post, path = "/v1/sessions/{session}/kill", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn kill(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+) -> Answered<Json<wire::Changed>> {
+    carry_out(&daemon, &session, Request::Kill(request), END_WAIT, at_rest).await
+}
+
+/// Brings the agent up again in its workspace.
+#[utoipa::path(post, path = "/v1/sessions/{session}/resume", params(("session" = String, Path)),
+    request_body = wire::Resume,
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn resume(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+    Json(body): Json<wire::Resume>,
+) -> Answered<Json<wire::Changed>> {
+    let up = |session: &Session| {
+        session.live_run().is_some() || session.run_wanted.is_none() || session.stuck_on("run").is_some()
+    };
+    carry_out(&daemon, &session, Request::Resume(request, body.prompt), END_WAIT, up).await
+}
+
+/// Gives a session another name; its branch and its path stay.
+#[utoipa::path(post, path = "/v1/sessions/{session}/rename", params(("session" = String, Path)),
+    request_body = wire::Rename,
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn rename(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+    Json(body): Json<wire::Rename>,
+) -> Answered<Json<wire::Changed>> {
+    let name = parse_name(&body.name)?;
+    carry_out(&daemon, &session, Request::Rename(request, name), Duration::ZERO, |_| true).await
+}
+
+/// Sets a session aside: its agent is stopped, its workspace and branch go to the trash.
+#[utoipa::path(post, path = "/v1/sessions/{session}/reject", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn reject(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+) -> Answered<Json<wire::Changed>> {
+    let wish = Request::Part(request, Farewell::Rejected);
+    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+}
+
+/// Lets a session go: its agent is stopped, its workspace goes to the trash, its branch stays.
+#[utoipa::path(post, path = "/v1/sessions/{session}/forget", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn forget(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+) -> Answered<Json<wire::Changed>> {
+    let wish = Request::Part(request, Farewell::Forgotten);
+    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+}
+
+/// Takes a session that is not running off the list; its workspace and branch go to the trash.
+#[utoipa::path(delete, path = "/v1/sessions/{session}", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn remove(
+    State(daemon): App,
+    Requested(request): Requested,
+    Path(session): Path<String>,
+) -> Answered<Json<wire::Changed>> {
+    let wish = Request::Part(request, Farewell::Removed);
+    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+}
+
+/// Undoes the last farewell, of a session or of all: the workspace comes back as it was.
+#[utoipa::path(post, path = "/v1/undo", request_body = wire::Undo,
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn undo(
+    State(daemon): App,
+    Requested(request): Requested,
+    Json(body): Json<wire::Undo>,
+) -> Answered<Json<wire::Changed>> {
+    let id = match &body.session {
+        Some(session) => daemon.find(session)?,
+        None => last_parted(&daemon.engine.crew(), &request).ok_or_else(|| {
+            Refusal::new("nothing_to_undo", "Nothing was rejected, forgotten or removed.", "See \"oarlock trash ls\".")
+        })?,
+    };
+    daemon.wish(Wish::Session(id.clone(), Request::Undo(request))).await?;
+    settle(&daemon, &id, WORKSPACE_WAIT, back).await
+}
+
+/// Returns the session that was parted with last and is not on its way back; landed ones need no undo. A request seen
+/// before means the same session again.
+fn last_parted(crew: &Crew, request: &oarlock_core::ids::RequestId) -> Option<SessionId> {
+    let again = crew.sessions.iter().find(|(_, scope)| scope.state.answered(request).is_some());
+    let parting = |session: &Session| {
+        let parting = session.parting.as_ref()?;
+        let open = parting.undo.is_none() && parting.why != Farewell::Landed;
+        open.then_some(parting.seq)
+    };
+    let last = || {
+        crew.sessions
+            .iter()
+            .filter_map(|(id, scope)| Some((parting(&scope.state)?, id)))
+            .max()
+            .map(|(_, id)| id.clone())
+    };
+    again.map(|(id, _)| id.clone()).or_else(last)
+}

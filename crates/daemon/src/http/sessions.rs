@@ -1,0 +1,219 @@
+//! Sessions: begin, list, look at.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use oarlock_agents::REGISTRY;
+use oarlock_api::wire;
+use oarlock_core::crew::{Request as Wish, Spawn};
+use oarlock_core::ids::{Name, RequestId, SessionId};
+use oarlock_core::playbook::{Playbook, supervise};
+use oarlock_core::session::fact::{Agent, WorkspaceKind};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answered, App, Failure, Requested, blocking};
+use crate::{Daemon, view};
+
+/// Most bytes of output given at once; a client asks on from where it is.
+const LOG_BYTES_MAX: u64 = 4 << 20;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, spawn))
+        .routes(routes!(show))
+        .routes(routes!(why))
+        .routes(routes!(diff))
+        .routes(routes!(output))
+}
+
+/// Draws a session's id from the request's, so that a retry names the same session: 40 bits of its SHA-256.
+fn session_id(request: &RequestId) -> SessionId {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let hash = Sha256::digest(request.as_str().as_bytes());
+    let bits = hash.iter().take(5).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+    let letter = |index: u32| ALPHABET[usize::try_from((bits >> (5 * index)) & 31).unwrap_or(0)];
+    SessionId((0..8).map(|index| char::from(letter(index))).collect())
+}
+
+#[derive(Deserialize, IntoParams)]
+struct ListQuery {
+    /// Those that ended or were let go, too.
+    #[serde(default)]
+    all: bool,
+    /// Only this project's.
+    project: Option<String>,
+}
+
+/// Lists sessions, oldest first: those without an outcome, or all.
+#[utoipa::path(get, path = "/v1/sessions", params(ListQuery), responses((status = 200, body = Vec<wire::Session>)))]
+async fn list(State(daemon): App, Query(query): Query<ListQuery>) -> Json<Vec<wire::Session>> {
+    let crew = daemon.engine.crew();
+    let of_project = |view: &wire::Session| query.project.as_ref().is_none_or(|project| *project == view.project);
+    let shown = crew.sessions.iter().filter(|(_, scope)| {
+        query.all || (scope.state.outcome.is_none() && !scope.state.is_hidden())
+    });
+    let mut views: Vec<_> = shown.map(|(id, scope)| view::session(id, scope)).filter(of_project).collect();
+    views.sort_by(|a, b| (&a.created_at, &a.name, &a.id).cmp(&(&b.created_at, &b.name, &b.id)));
+    Json(views)
+}
+
+/// Begins a session and returns at once; what follows arrives by the feed.
+#[utoipa::path(post, path = "/v1/sessions", request_body = wire::Spawn,
+    responses((status = 201, body = wire::Session), (status = 400, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn spawn(
+    State(daemon): App,
+    Requested(request): Requested,
+    Json(body): Json<wire::Spawn>,
+) -> Answered<(StatusCode, Json<wire::Session>)> {
+    let agent = agent(&body)?;
+    let name = body.name.as_deref().map(parse_name).transpose()?;
+    let workspace = match body.workspace.as_deref() {
+        None | Some("worktree") => WorkspaceKind::Worktree,
+        Some("clone") => WorkspaceKind::Clone,
+        Some(other) => {
+            let message = format!("\"{}\" is no kind of workspace.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad("bad_workspace", message, "Use worktree or clone."));
+        }
+    };
+    let project = daemon.project(&body.project, &request).await?;
+    let id = session_id(&request);
+    let spawn = Spawn {
+        request,
+        id: id.clone(),
+        project,
+        name,
+        agent,
+        prompt: body.prompt,
+        branch: body.branch,
+        base: body.base,
+        workspace,
+        playbook: Playbook::Supervise(supervise::Options {}),
+    };
+    daemon.wish(Wish::Spawn(spawn)).await?;
+    let scope = daemon.scope(&id)?;
+    Ok((StatusCode::CREATED, Json(view::session(&id, &scope))))
+}
+
+fn agent(body: &wire::Spawn) -> Answered<Agent> {
+    if oarlock_agents::find(&body.agent).is_none() {
+        let known: Vec<_> = REGISTRY.iter().map(|agent| agent.name()).collect();
+        let message = format!("There is no agent \"{}\".", oarlock_core::text::line(&body.agent, 40));
+        return Err(Failure::bad("no_agent", message, format!("Known: {}. Or run any command with --exec.", known.join(", "))));
+    }
+    let command = body.command.clone().filter(|command| !command.trim().is_empty());
+    match (body.agent.as_str(), &command) {
+        ("exec", None) => Err(Failure::bad("no_command", "The exec agent needs a command.", "Give one with --exec CMD.")),
+        ("exec", Some(command)) if command.contains('\0') => {
+            Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
+        }
+        ("exec", Some(_)) => Ok(Agent { name: body.agent.clone(), command }),
+        _ => Ok(Agent { name: body.agent.clone(), command: None }),
+    }
+}
+
+/// Reads a name, or says what a name is.
+pub(super) fn parse_name(text: &str) -> Answered<Name> {
+    Name::parse(text).ok_or_else(|| {
+        let message = format!("\"{}\" is no name.", oarlock_core::text::line(text, 60));
+        let suggestion = Name::slug(text, 40).map(|name| format!(" Perhaps \"{name}\"?")).unwrap_or_default();
+        Failure::bad("bad_name", message, format!("Use 1 to 40 of a-z, 0-9 and hyphens.{suggestion}"))
+    })
+}
+
+/// Shows everything about a session.
+#[utoipa::path(get, path = "/v1/sessions/{session}", params(("session" = String, Path)),
+    responses((status = 200, body = wire::SessionDetail), (status = 404, body = wire::Error)))]
+async fn show(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::SessionDetail>> {
+    let id = daemon.find(&session)?;
+    Ok(Json(view::detail(&daemon.place, &id, &daemon.scope(&id)?)))
+}
+
+/// Tells what a session's status rests on.
+#[utoipa::path(get, path = "/v1/sessions/{session}/why", params(("session" = String, Path)),
+    responses((status = 200, body = wire::Why), (status = 404, body = wire::Error)))]
+async fn why(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::Why>> {
+    let id = daemon.find(&session)?;
+    Ok(Json(view::why(&daemon.scope(&id)?, crate::now())))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct DiffQuery {
+    /// Statistics instead of the patch.
+    #[serde(default)]
+    stat: bool,
+}
+
+/// Shows what a session changed since its base, uncommitted and untracked work included.
+#[utoipa::path(get, path = "/v1/sessions/{session}/diff", params(("session" = String, Path), DiffQuery),
+    responses((status = 200, body = wire::Diff), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn diff(
+    State(daemon): App,
+    Path(session): Path<String>,
+    Query(query): Query<DiffQuery>,
+) -> Answered<Json<wire::Diff>> {
+    let scope = daemon.scope(&daemon.find(&session)?)?;
+    let world = daemon.world.clone();
+    let (bytes, truncated) = blocking(move || world.diff(&scope.state, query.stat)).await??;
+    Ok(Json(wire::Diff { text: String::from_utf8_lossy(&bytes).into_owned(), truncated }))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct OutputQuery {
+    /// Which run; the last when missing.
+    run: Option<u32>,
+    /// The first byte wanted; counted from the end when negative.
+    #[serde(default)]
+    from: i64,
+}
+
+/// Returns the bytes a run wrote, as they are, at most 4 MiB from an offset on.
+#[utoipa::path(get, path = "/v1/sessions/{session}/output", params(("session" = String, Path), OutputQuery),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = wire::Error)))]
+async fn output(
+    State(daemon): App,
+    Path(session): Path<String>,
+    Query(query): Query<OutputQuery>,
+) -> Answered<Bytes> {
+    let id = daemon.find(&session)?;
+    let last = daemon.scope(&id)?.state.last_run().map(|run| run.id.0);
+    let Some(run) = query.run.or(last) else { return Ok(Bytes::new()) };
+    let file = daemon.place.run(id.as_str(), run).join("output.log");
+    let read = blocking(move || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(file)?;
+        let len = file.metadata()?.len();
+        let from = match query.from {
+            from if from < 0 => len.saturating_sub(from.unsigned_abs()),
+            from => from.unsigned_abs(),
+        };
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    match read.await? {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Bytes::new()),
+        Err(error) => Err(Failure::inside("read the run's output", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_names_the_same_session() {
+        let first = session_id(&RequestId::from("one"));
+        assert_eq!(first, session_id(&RequestId::from("one")));
+        assert_ne!(first, session_id(&RequestId::from("two")));
+        assert!(first.as_str().len() == 8 && first.as_str().chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}

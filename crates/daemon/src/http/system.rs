@@ -1,0 +1,65 @@
+//! The daemon itself: is it alive, is it ready, what is it, stop it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use oarlock_api::wire;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answered, App};
+use crate::{Daemon, view};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
+    OpenApiRouter::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(status))
+        .routes(routes!(shutdown))
+        .routes(routes!(document))
+}
+
+/// Answers as long as the daemon lives.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String)))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Answers 200 once requests are taken, 503 while the daemon stops.
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = String), (status = 503, body = String)))]
+async fn readyz(State(daemon): App) -> (StatusCode, &'static str) {
+    if *daemon.shutdown.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+}
+
+/// Tells who and where the daemon is, and how much it looks after.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = wire::Daemon)))]
+async fn status(State(daemon): App) -> Json<wire::Daemon> {
+    let crew = daemon.engine.crew();
+    let listed = crew.sessions.values().filter(|scope| !scope.state.is_hidden());
+    Json(wire::Daemon {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        socket: daemon.socket.display().to_string(),
+        state: daemon.place.state().display().to_string(),
+        log: daemon.place.log().display().to_string(),
+        started_at: view::time(daemon.started_at),
+        sessions: listed.count(),
+        running: crew.sessions.values().filter(|scope| scope.state.live_run().is_some()).count(),
+        seq: daemon.feed.head(),
+    })
+}
+
+/// Stops the daemon in good order; sessions go on.
+#[utoipa::path(post, path = "/v1/shutdown", responses((status = 202)))]
+async fn shutdown(State(daemon): App) -> Answered<StatusCode> {
+    daemon.shutdown.send_replace(true);
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Returns this document.
+#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200)))]
+async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(super::openapi())
+}

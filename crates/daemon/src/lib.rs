@@ -1,0 +1,55 @@
+//! The daemon: configuration, the HTTP surface, the feed, signals. The only place that names concrete types together.
+
+mod event;
+mod feed;
+mod http;
+mod instance;
+mod log;
+mod serve;
+mod token;
+mod view;
+
+pub use http::openapi;
+pub use instance::{Note, read_note};
+pub use serve::{DaemonError, Options, run};
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use oarlock_api::place::Place;
+use oarlock_core::ids::Timestamp;
+use oarlock_engine::{Clock, Handle};
+use oarlock_world::World;
+
+/// The wall clock.
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// Returns the present moment; before 1970 it is 0.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Everything a handler needs.
+pub(crate) struct Daemon {
+    pub place: Place,
+    pub socket: std::path::PathBuf,
+    pub started_at: Timestamp,
+    pub engine: Handle,
+    pub world: Arc<World>,
+    pub feed: Arc<feed::Feed>,
+    pub tokens: Arc<token::Tokens>,
+    pub shutdown: tokio::sync::watch::Sender<bool>,
+}
+
+/// Waits until the daemon is told to stop.
+pub(crate) async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    // The sender is gone only when the daemon is, which is as good as being told.
+    drop(stop.wait_for(|stop| *stop).await);
+}

@@ -1,0 +1,277 @@
+//! The daemon's life: lock, log, store, engine, socket; then requests until it is told to stop.
+
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use oarlock_api::place::{Place, PlaceError};
+use oarlock_engine::{Driver, StartError, Store, StoreError};
+use oarlock_store::SqliteStore;
+use oarlock_world::{Folders, World};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::feed::Feed;
+use crate::instance::{Instance, Note, write_note};
+use crate::token::Tokens;
+use crate::{Daemon, WallClock, http, log, now, stopped};
+
+/// How long requests under way may take to end once the daemon stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long a client may take to send its request line and headers.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections at once: far above any crew of people and agents, far below the usual limit of open files.
+const CONNECTIONS_MAX: usize = 512;
+/// Threads for requests that block on git or the disk.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// How the daemon is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program whose hidden verbs are the host and the scripted agent: oarlock itself.
+    pub oarlock: PathBuf,
+    /// Log to stderr instead of the log file.
+    pub foreground: bool,
+    /// Say `ready` on standard output once requests are taken, then let go of it.
+    pub say_ready: bool,
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another one runs.
+    #[error("a daemon is already running on {state}")]
+    AlreadyRunning {
+        /// The state folder.
+        state: PathBuf,
+    },
+    /// The state folder cannot be found or made.
+    #[error("failed to make the state folder")]
+    Place(#[source] PlaceError),
+    /// The log of facts cannot be opened.
+    #[error("failed to open the log of facts")]
+    Store(#[source] StoreError),
+    /// The engine cannot start.
+    #[error("failed to start the engine")]
+    Start(#[source] StartError),
+    /// What the log says and what is stored differ; found in debug builds at every start.
+    #[error("the stored state differs from the log: {}", .0.join(" "))]
+    Differs(Vec<String>),
+    /// Something of the system failed.
+    #[error("failed to {doing}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |source| DaemonError::System { doing, source }
+}
+
+/// Runs the daemon until it is told to stop. Sessions go on without it.
+///
+/// # Errors
+/// When it cannot start; once it runs it ends well.
+pub fn run(place: &Place, options: &Options) -> Result<(), DaemonError> {
+    place.make().map_err(DaemonError::Place)?;
+    let Some(instance) = Instance::take(place).map_err(system("take the lock"))? else {
+        return Err(DaemonError::AlreadyRunning { state: place.state().to_owned() });
+    };
+    if options.foreground {
+        log::begin(io::stderr);
+    } else {
+        log::begin(log::Rolling::open(&place.log()).map_err(system("open the log file"))?);
+    }
+    // The folder the daemon was started in may be deleted under it; the state folder is its own.
+    std::env::set_current_dir(place.state()).map_err(system("enter the state folder"))?;
+    let ran = run_locked(place, options);
+    if let Err(error) = &ran {
+        error!(error = %chain(error), "the daemon did not start");
+    }
+    drop(instance);
+    ran
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let source = error.source().map(|source| format!(": {}", chain(source))).unwrap_or_default();
+    format!("{error}{source}")
+}
+
+fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
+    let mut store = SqliteStore::open(&place.database()).map_err(DaemonError::Store)?;
+    store.prune_if_long().map_err(DaemonError::Store)?;
+    if cfg!(debug_assertions) {
+        let differences = store.verify().map_err(DaemonError::Store)?;
+        if !differences.is_empty() {
+            return Err(DaemonError::Differs(differences));
+        }
+    }
+    let head = store.bounds().map_err(DaemonError::Store)?.1;
+    let tokens = Arc::new(Tokens::open(&place.state().join("secret")).map_err(system("read the secret"))?);
+    let socket = place.socket().map_err(DaemonError::Place)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .map_err(system("start the event loop"))?;
+    let listener = {
+        let _inside = runtime.enter();
+        listen(&socket).map_err(system("listen on the socket"))?
+    };
+    let feed = Arc::new(Feed::new(place.database(), head));
+    let (driver, world) = engine(place, options, store, &feed, &tokens)?;
+    let daemon = Arc::new(Daemon {
+        place: place.clone(),
+        socket: socket.clone(),
+        started_at: now(),
+        engine: driver.handle(),
+        world,
+        feed,
+        tokens,
+        shutdown: tokio::sync::watch::channel(false).0,
+    });
+    let note = Note { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), socket: socket.clone() };
+    write_note(place, &note).map_err(system("write the note"))?;
+    info!(pid = note.pid, socket = %socket.display(), "daemon ready");
+    ready(options);
+    runtime.block_on(serve(listener, daemon));
+    driver.stop();
+    // A later daemon makes them anew; a client that finds neither starts one.
+    drop(std::fs::remove_file(&socket));
+    drop(std::fs::remove_file(place.note()));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    info!("daemon stopped; sessions go on");
+    Ok(())
+}
+
+fn engine(
+    place: &Place,
+    options: &Options,
+    store: SqliteStore,
+    feed: &Arc<Feed>,
+    tokens: &Arc<Tokens>,
+) -> Result<(Driver, Arc<World>), DaemonError> {
+    let folders = Folders {
+        state: place.state().to_owned(),
+        runs: place.state().join("runs"),
+        workspaces: place.state().join("workspaces"),
+        oarlock: options.oarlock.clone(),
+    };
+    let (feed, tokens) = (feed.clone(), tokens.clone());
+    let issue = Box::new(move |session: &str, run: u32| tokens.issue(session, run));
+    let make = |handle| World::start(folders, handle, issue);
+    Driver::start(store, Arc::new(WallClock), make, move |published| feed.publish(published))
+        .map_err(DaemonError::Start)
+}
+
+/// Listens on the socket, private from its first moment. The lock is held, so whatever lies there is a leftover.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(socket);
+    rustix::process::umask(before);
+    let listener = listener?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Tells whoever started the daemon that requests are taken, and lets go of the pipe to it.
+fn ready(options: &Options) {
+    if !options.say_ready {
+        return;
+    }
+    let told = io::stdout().write_all(b"ready\n").and_then(|()| io::stdout().flush());
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
+    let let_go = null.and_then(|null| Ok(rustix::stdio::dup2_stdout(&null)?));
+    if let Err(error) = told.and(let_go) {
+        warn!(%error, "nobody waits for readiness");
+    }
+}
+
+async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
+    let stop = daemon.shutdown.clone();
+    tokio::spawn(async move {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return error!("signals cannot be received");
+        };
+        tokio::select! {
+            _ = term.recv() => info!("SIGTERM"),
+            _ = int.recv() => info!("SIGINT"),
+        }
+        stop.send_replace(true);
+    });
+    let router = http::router(daemon.clone());
+    let mut stop = daemon.shutdown.subscribe();
+    let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let mut under_way = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) if is_ours(&stream) => {
+                let Ok(seat) = room.clone().try_acquire_owned() else {
+                    warn!("too many connections; one was dropped");
+                    continue;
+                };
+                let (router, stop) = (router.clone(), daemon.shutdown.subscribe());
+                under_way.spawn(async move {
+                    connection(stream, router, stop).await;
+                    drop(seat);
+                });
+            }
+            Ok(_) => warn!("another user's connection was dropped"),
+            Err(error) => {
+                // Out of file handles, most likely: wait for some to be closed rather than spin.
+                warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while under_way.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        warn!("requests under way were cut off");
+    }
+}
+
+/// Tells whether the peer runs as the same user; the socket's mode says the same, and this holds if it is changed.
+fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
+}
+
+async fn connection(stream: UnixStream, router: axum::Router, mut stop: tokio::sync::watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(router);
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

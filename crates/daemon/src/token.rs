@@ -1,0 +1,87 @@
+//! Capabilities of runs: a token that names a run and proves that this daemon made it.
+//!
+//! Nothing is stored per run: the token is a keyed hash of the run's name under a secret of this state folder.
+
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+const SECRET_BYTES: usize = 32;
+
+/// Makes and checks tokens.
+pub(crate) struct Tokens {
+    secret: [u8; SECRET_BYTES],
+}
+
+/// Whom a token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    /// The session's id.
+    pub session: String,
+    /// The run.
+    pub run: u32,
+}
+
+impl Tokens {
+    /// Reads the secret, or draws one from the system's generator and keeps it with mode 0600.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut secret = [0; SECRET_BYTES];
+        match std::fs::File::open(path) {
+            Ok(mut file) => file.read_exact(&mut secret)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
+                let mut file =
+                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                file.write_all(&secret)?;
+                file.sync_all()?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(Self { secret })
+    }
+
+    fn mac(&self, session: &str, run: u32) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
+        mac.update(format!("{session}/{run}").as_bytes());
+        mac
+    }
+
+    /// Makes the token of a run.
+    pub(crate) fn issue(&self, session: &str, run: u32) -> String {
+        let hash = self.mac(session, run).finalize().into_bytes();
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{session}.{run}.{hex}")
+    }
+
+    /// Returns whom a token speaks for, or `None` when this daemon did not make it.
+    pub(crate) fn check(&self, token: &str) -> Option<Bearer> {
+        let mut parts = token.splitn(3, '.');
+        let (session, run, hex) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+        let hash: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .collect::<Option<_>>()?;
+        // Compared in constant time.
+        self.mac(session, run).verify_slice(&hash).ok()?;
+        Some(Bearer { session: session.into(), run })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_speaks_for_its_own_run_only() {
+        let tokens = Tokens { secret: [7; SECRET_BYTES] };
+        let token = tokens.issue("abc", 1);
+        assert_eq!(tokens.check(&token), Some(Bearer { session: "abc".into(), run: 1 }));
+        for forged in [token.replace("abc.1", "abc.2"), token.replace("abc", "abd"), format!("{token}00"), "".into(), "a.b".into(), "a.1.zz".into(), "a.1.é".into()] {
+            assert_eq!(tokens.check(&forged), None, "{forged} was not made here");
+        }
+        assert_eq!(Tokens { secret: [8; SECRET_BYTES] }.check(&token), None, "another daemon's token is no token");
+    }
+}

@@ -1,0 +1,74 @@
+//! Which messages were accepted for typing: on disk before a byte of them is typed, so that a repeated id is known.
+//! It must not know what the messages say.
+
+use crate::dir::{RunDir, open_private};
+use crate::protocol::MessageState;
+use crate::sweep::now_ms;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+
+/// The most messages of one run: far more than a run is ever sent, and it bounds the memory of their ids (about 1 MiB).
+const MESSAGES_MAX: usize = 16_384;
+
+/// One line of `input.jsonl`.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    id: String,
+    /// Milliseconds since the Unix epoch.
+    at_ms: u64,
+    /// The length of the text in bytes; the text itself is not kept.
+    bytes: usize,
+    state: MessageState,
+}
+
+/// The accepted messages.
+pub(super) struct Inbox {
+    file: File,
+    states: HashMap<String, MessageState>,
+}
+
+impl Inbox {
+    /// Opens the inbox with what was accepted before. A line cut short by a crash was never acted on.
+    pub fn open(run: &RunDir) -> io::Result<Self> {
+        let file = open_private(&run.input())?;
+        let mut states = HashMap::new();
+        for line in BufReader::new(&file).lines() {
+            if let Ok(line) = serde_json::from_str::<Line>(&line?) {
+                // Whatever was queued in a host before this one has been typed or never will be.
+                states.insert(line.id, MessageState::Typed);
+            }
+        }
+        Ok(Self { file, states })
+    }
+
+    pub fn state(&self, id: &str) -> MessageState {
+        self.states.get(id).copied().unwrap_or(MessageState::Unknown)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.states.len() >= MESSAGES_MAX
+    }
+
+    /// Records a message. When this returns well, it is on disk.
+    pub fn accept(&mut self, id: &str, bytes: usize) -> io::Result<()> {
+        self.append(id, bytes, MessageState::Queued)?;
+        rustix::fs::fdatasync(&self.file)?;
+        self.states.insert(id.to_owned(), MessageState::Queued);
+        Ok(())
+    }
+
+    /// Takes note that a message was typed. Only for people who look at the file later, so it need not be on disk.
+    pub fn typed(&mut self, id: &str, bytes: usize) {
+        let _ = self.append(id, bytes, MessageState::Typed);
+        self.states.insert(id.to_owned(), MessageState::Typed);
+    }
+
+    fn append(&self, id: &str, bytes: usize, state: MessageState) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&Line { id: id.to_owned(), at_ms: now_ms(), bytes, state })?;
+        line.push(b'\n');
+        // One write: with O_APPEND a line is whole or cut at the end, never mixed.
+        (&self.file).write_all(&line)
+    }
+}

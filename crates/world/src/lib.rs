@@ -1,0 +1,20 @@
+//! Everything of oarlock that touches the outside world.
+//!
+//! The git side (`git`, `workspace`, `trash`, `landing`) works on paths and object ids alone: it must not know sessions,
+//! facts or the daemon. `perform` maps wanted effects to it and to `run`; `observe` turns what happens into facts.
+
+pub mod git;
+pub mod landing;
+mod observe;
+mod perform;
+mod project_file;
+mod query;
+pub mod run;
+pub mod scripted;
+pub mod trash;
+mod trouble;
+pub mod workspace;
+
+pub use perform::{Folders, World};
+pub use project_file::{FILE_NAME, ProjectFile};
+pub use query::{KeptWorkspace, LandingPreview};

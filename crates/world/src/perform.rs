@@ -1,0 +1,439 @@
+//! The real world behind the engine: each wanted effect mapped to what carries it out, its result to facts.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
+use oarlock_core::machine::{Key, Scope};
+use oarlock_core::session::fact::{Brief, Fact, Farewell, How, LandWish, Trouble, Work, WorkspaceKind};
+use oarlock_core::session::{Checkout, Effect, PATHS_MAX, Session};
+use oarlock_engine::{Handle, Job, Perform};
+use tracing::{info, warn};
+
+use crate::landing::{self, Follow, LandWant, LeftAlone};
+use crate::observe::{Observer, Target};
+use crate::project_file::ProjectFile;
+use crate::run::watch::{Watch, Watched};
+use crate::run::{self, Surroundings, inbox};
+use crate::workspace::{self, Kind, RemoveWant, Want};
+use crate::{trash, trouble};
+
+/// Where the world keeps what it makes.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The state folder.
+    pub state: PathBuf,
+    /// Runs: `<session>/<run>`.
+    pub runs: PathBuf,
+    /// Workspaces: `<project>/<name>-<id>`.
+    pub workspaces: PathBuf,
+    /// The program whose hidden verbs are the host and the scripted agent.
+    pub oarlock: PathBuf,
+}
+
+/// Makes the capability of a run: session and run in, token out.
+pub type IssueToken = Box<dyn Fn(&str, u32) -> String + Send + Sync>;
+
+/// The real world.
+pub struct World {
+    folders: Folders,
+    engine: Handle,
+    issue: IssueToken,
+    watch: Watch,
+    observer: Observer,
+}
+
+impl World {
+    /// Opens the eyes of the world.
+    ///
+    /// # Errors
+    /// When the system has no handles left for it.
+    pub fn start(folders: Folders, engine: Handle, issue: IssueToken) -> io::Result<Arc<Self>> {
+        let watch = Watch::start(engine.clone())?;
+        let observer = Observer::start(engine.clone(), |workspace, base, branch| {
+            read_work(workspace, base, branch).ok().map(Fact::WorkSeen)
+        })?;
+        Ok(Arc::new(Self { folders, engine, issue, watch, observer }))
+    }
+
+    fn run_folder(&self, session: &SessionId, run: RunId) -> PathBuf {
+        self.folders.runs.join(session.as_str()).join(run.to_string())
+    }
+
+    fn prepare(&self, session: &SessionId, brief: &Brief) -> Result<Vec<Fact>, Trouble> {
+        let repository = PathBuf::from(&brief.repository);
+        let file = ProjectFile::read(&repository).map_err(|error| {
+            let mut trouble = trouble::error("bad_project_file", "The project's file is wrong", &error);
+            trouble.hint = "Correct it, then \"oarlock resume\".".into();
+            trouble
+        })?;
+        let default_branch = file.default_branch.clone();
+        let path = self.folders.workspaces.join(brief.project.as_str()).join(&brief.folder);
+        let env = vec![
+            ("OARLOCK_WORKSPACE".into(), path.to_string_lossy().into_owned()),
+            ("OARLOCK_PORT".into(), brief.ports.first.to_string()),
+            ("OARLOCK_PORT_COUNT".into(), brief.ports.count.to_string()),
+        ];
+        let want = Want {
+            repository,
+            path,
+            branch: brief.branch.clone(),
+            base: brief.base.clone().or(default_branch),
+            kind: kind(brief.workspace),
+            id: session.0.clone(),
+            setup: file.setup(env),
+        };
+        let ready = workspace::prepare(&want).map_err(|error| of_workspace(&error))?;
+        let mut notes: Vec<String> =
+            ready.skipped.iter().map(|skipped| format!("Setup left out {}: {:?}.", skipped.path, skipped.why)).collect();
+        notes.extend(ready.moved_aside.iter().map(|to| format!("What lay in its place went to {}.", to.display())));
+        notes.extend(ready.hook_failed.iter().map(|said| format!("The post-checkout hook failed: {said}")));
+        Ok(vec![workspace_ready(&ready, notes)])
+    }
+
+    fn start_run(
+        &self,
+        session: &SessionId,
+        (run, role): (RunId, oarlock_core::session::fact::Role),
+        brief: &Brief,
+        workspace: &str,
+        prompt: &str,
+    ) -> Result<Vec<Fact>, Trouble> {
+        let name = {
+            let crew = self.engine.crew();
+            crew.sessions.get(session).map(|scope| scope.state.name.0.clone()).unwrap_or_default()
+        };
+        let around = Surroundings {
+            oarlock: &self.folders.oarlock,
+            state: &self.folders.state,
+            folder: &self.run_folder(session, run),
+            session,
+            name: &name,
+            token: (self.issue)(session.as_str(), run.0),
+        };
+        run::start(&around, run, role, brief, workspace, prompt)
+    }
+
+    /// Types a message, unless a dialog went up since it was wanted: typing into it would answer it.
+    fn deliver(&self, session: &SessionId, run: RunId, id: &oarlock_core::ids::MessageId, text: &str) -> Vec<Fact> {
+        let folder = self.run_folder(session, run);
+        let known = {
+            let crew = self.engine.crew();
+            crew.sessions.get(session).and_then(|scope| {
+                let live = scope.state.live_run().filter(|live| live.id == run && live.takes_messages())?;
+                let agent = oarlock_agents::find(&scope.state.brief.as_ref()?.agent.name)?;
+                Some((live.cursor, agent))
+            })
+        };
+        let may_type = known.is_some_and(|(cursor, agent)| !inbox::dialog_is_up(&folder, cursor, agent));
+        if !may_type {
+            let trouble = trouble::new("blocked", "A permission dialog went up, or the run ended.".into());
+            return vec![Fact::MessageNotTyped { message: id.clone(), trouble, again: true }];
+        }
+        run::deliver(&folder, run, id, text)
+    }
+
+    fn land(&self, job: &Job, land: &LandJob<'_>) -> Result<Fact, Trouble> {
+        let repository = PathBuf::from(&land.brief.repository);
+        let path = Path::new(land.workspace);
+        let state = workspace::state(path, land.base_branch).map_err(|error| of_workspace(&error))?;
+        if let Some(operation) = state.operation {
+            let message = format!("The workspace is in the middle of a {}.", operation.as_str());
+            return Err(hinted("operation_under_way", message, format!("Finish or abort it in {}.", land.workspace)));
+        }
+        let dirty = state.staged + state.unstaged + state.untracked;
+        if dirty > 0 && !land.wish.committed_only {
+            return Err(hinted(
+                "uncommitted",
+                format!("{dirty} paths are changed and not committed."),
+                format!(
+                    "Have them committed, or land what is committed with \"oarlock land {} --committed-only\"; the rest \
+                     stays in the trash.",
+                    land.name
+                ),
+            ));
+        }
+        if state.branch.as_deref() != Some(land.branch) {
+            let on = state.branch.unwrap_or_else(|| "a detached commit".into());
+            return Err(hinted(
+                "strayed",
+                format!("The workspace is on {on}, not on its branch {}.", land.branch),
+                format!("Bring it back: git -C '{}' switch '{}'.", land.workspace, land.branch),
+            ));
+        }
+        let head = self.home(&repository, job, land)?;
+        let want = LandWant {
+            repository: repository.clone(),
+            head: head.clone(),
+            base_branch: land.base_branch.into(),
+            expect_base: land.wish.expect_base.as_ref().and_then(|oid| crate::git::Oid::parse(oid.as_str())),
+            how: match land.wish.how {
+                How::Merge => landing::How::Merge,
+                How::Squash => landing::How::Squash,
+                How::Rebase => landing::How::Rebase,
+            },
+            fast_forward: false,
+            message: message(&repository, &head, land),
+            author: None,
+            trailers: vec![("Oarlock-Session".into(), format!("{} {}", land.name, job.session))],
+            key: format!("{}/{}", job.session, job.key),
+        };
+        let landed = landing::land(&want).map_err(|refusal| of_landing(&refusal, land))?;
+        Ok(Fact::Landed {
+            key: job.key.clone(),
+            oid: core_oid(&landed.oid),
+            base_before: core_oid(&landed.base_before),
+            head: core_oid(&head),
+            onto: land.base_branch.into(),
+            commits: u32::try_from(landed.commits.len()).unwrap_or(u32::MAX),
+            notes: landed.followed.iter().filter_map(followed).collect(),
+        })
+    }
+
+    /// Returns the commit to land, in the project's repository: a clone's is fetched there first.
+    fn home(&self, repository: &Path, job: &Job, land: &LandJob<'_>) -> Result<crate::git::Oid, Trouble> {
+        let path = Path::new(land.workspace);
+        if land.brief.workspace == WorkspaceKind::Clone {
+            return workspace::bring_home(repository, path, job.session.as_str(), "HEAD")
+                .map_err(|error| of_workspace(&error));
+        }
+        let state = workspace::state(path, land.base_branch).map_err(|error| of_workspace(&error))?;
+        state.head.ok_or_else(|| trouble::new("landing_empty", "The workspace has no commit.".into()))
+    }
+
+    fn remove(
+        &self,
+        job: &Job,
+        brief: &Brief,
+        path: &str,
+        trash: &TrashId,
+        why: Farewell,
+    ) -> Result<Vec<Fact>, Trouble> {
+        let want = RemoveWant {
+            repository: PathBuf::from(&brief.repository),
+            path: PathBuf::from(path),
+            id: job.session.0.clone(),
+            trash_id: trash.0.clone(),
+            reason: farewell(why).into(),
+            delete_branch: why != Farewell::Forgotten,
+            even_in_use: false,
+        };
+        let removed = workspace::remove(&want).map_err(|error| of_workspace(&error))?;
+        info!(session = %job.session, kept = removed.kept.is_some(), "workspace removed");
+        Ok(vec![Fact::WorkspaceRemoved {
+            trash: removed.kept.map(|entry| TrashId(entry.id)),
+            branch_kept: matches!(removed.branch, workspace::BranchLeft::Left | workspace::BranchLeft::CheckedOut(_)),
+        }])
+    }
+
+    fn restore(&self, job: &Job, brief: &Brief, checkout: &Checkout, trash: &TrashId) -> Result<Vec<Fact>, Trouble> {
+        let want = trash::Restore {
+            repository: PathBuf::from(&brief.repository),
+            trash_id: trash.0.clone(),
+            path: PathBuf::from(&checkout.path),
+            branch: Some(checkout.branch.clone()),
+            id: job.session.0.clone(),
+        };
+        let ready = trash::restore(&want).map_err(|error| {
+            let mut trouble = trouble::error(error.code(), "It cannot be brought back", &error);
+            trouble.hint = error.hint().unwrap_or_default();
+            trouble
+        })?;
+        Ok(vec![workspace_ready(&ready, vec![])])
+    }
+
+    fn try_perform(&self, job: &Job) -> Result<Vec<Fact>, Trouble> {
+        let session = &job.session;
+        match &job.effect {
+            Effect::PrepareWorkspace { brief } => self.prepare(session, brief),
+            Effect::StartRun { run, role, brief, workspace, prompt } => {
+                self.start_run(session, (*run, *role), brief, workspace, prompt)
+            }
+            Effect::StopRun { run, grace_ms } => run::stop(&self.run_folder(session, *run), *grace_ms),
+            Effect::Deliver { run, message, text, .. } => Ok(self.deliver(session, *run, message, text)),
+            Effect::SeekReceipt { run, message } => {
+                Ok(run::seek(&self.run_folder(session, *run), *run, message))
+            }
+            Effect::ReadWork { workspace, base, branch } => {
+                read_work(Path::new(workspace), base, branch).map(|work| vec![Fact::WorkSeen(work)])
+            }
+            Effect::Land { brief, workspace, branch, base_branch, name, wish } => {
+                let land = LandJob { brief, workspace, branch, base_branch, name, wish };
+                self.land(job, &land).map(|fact| vec![fact])
+            }
+            Effect::RemoveWorkspace { brief, workspace, trash, why, .. } => {
+                self.remove(job, brief, workspace, trash, *why)
+            }
+            Effect::RestoreWorkspace { brief, workspace, branch, base_branch, trash } => {
+                let (path, branch, base_branch) = (workspace.clone(), branch.clone(), base_branch.clone());
+                let checkout = Checkout { path, branch, base_branch, ..Checkout::default() };
+                self.restore(job, brief, &checkout, trash)
+            }
+        }
+    }
+}
+
+/// What a landing is about.
+struct LandJob<'a> {
+    brief: &'a Brief,
+    workspace: &'a str,
+    branch: &'a str,
+    base_branch: &'a str,
+    name: &'a str,
+    wish: &'a LandWish,
+}
+
+impl Perform for World {
+    fn perform(&self, job: &Job) -> Vec<Fact> {
+        self.try_perform(job).unwrap_or_else(|trouble| {
+            warn!(session = %job.session, key = %job.key, code = trouble.code, "not performed");
+            vec![failed(job.key.clone(), &job.effect, trouble)]
+        })
+    }
+
+    fn changed(&self, id: &SessionId, scope: &Scope<Session>) {
+        let session = &scope.state;
+        let mut looked_at = BTreeSet::new();
+        let agent = session.brief.as_ref().and_then(|brief| oarlock_agents::find(&brief.agent.name));
+        if let (Some(live), Some(agent)) = (session.live_run(), agent) {
+            let folder = self.run_folder(id, live.id);
+            self.watch.add(Watched { session: id.clone(), run: live.id, folder: folder.clone() });
+            let reports = inbox::folder(&folder);
+            looked_at.insert(reports.clone());
+            let (session, run, cursor) = (id.clone(), live.id, live.cursor);
+            self.observer.look(reports, Target::Inbox { session, run, folder, cursor, agent });
+        }
+        if let Some(checkout) = session.checkout()
+            && let Some(git_dir) = crate::git::read::git_dir(Path::new(&checkout.path))
+        {
+            // Every commit, checkout and reset is a line of the reflog of HEAD.
+            let logs = git_dir.join("logs");
+            looked_at.insert(logs.clone());
+            let target = Target::Head {
+                session: id.clone(),
+                workspace: PathBuf::from(&checkout.path),
+                base: checkout.base.0.clone(),
+                branch: checkout.branch.clone(),
+            };
+            self.observer.look(logs, target);
+        }
+        self.observer.keep_only(id, &looked_at);
+    }
+}
+
+/// Turns a trouble into the fact its effect expects.
+fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
+    match effect {
+        Effect::Land { .. } => Fact::LandRefused { key, trouble },
+        Effect::RemoveWorkspace { .. } => Fact::RemovalRefused { key, trouble },
+        Effect::RestoreWorkspace { .. } => Fact::UndoRefused { key, trouble },
+        Effect::PrepareWorkspace { .. }
+        | Effect::StartRun { .. }
+        | Effect::StopRun { .. }
+        | Effect::Deliver { .. }
+        | Effect::SeekReceipt { .. }
+        | Effect::ReadWork { .. } => {
+            // A full disk, a busy lock, a host that was slow may be better in a second; a wrong branch name is not.
+            let transient = ["git_failed", "io_failed", "io", "host", "disk_full"].contains(&trouble.code.as_str());
+            Fact::PerformFailed { key, trouble, transient }
+        }
+    }
+}
+
+fn kind(kind: WorkspaceKind) -> Kind {
+    match kind {
+        WorkspaceKind::Worktree => Kind::Worktree,
+        WorkspaceKind::Clone => Kind::Clone,
+    }
+}
+
+fn core_oid(oid: &crate::git::Oid) -> Oid {
+    Oid(oid.as_str().to_owned())
+}
+
+fn hinted(code: &str, message: String, hint: String) -> Trouble {
+    Trouble { hint, ..trouble::new(code, message) }
+}
+
+fn of_workspace(error: &workspace::Error) -> Trouble {
+    hinted(error.code(), trouble::sentence(error), error.hint().unwrap_or_default())
+}
+
+fn of_landing(refusal: &landing::Refusal, land: &LandJob<'_>) -> Trouble {
+    let mut trouble = hinted(refusal.code(), trouble::sentence(refusal), refusal.hint().unwrap_or_default());
+    if let landing::Refusal::Conflicts { conflicts, .. } = refusal {
+        let path = |conflict: &landing::Conflict| conflict.path.to_string_lossy().into_owned();
+        trouble.paths = conflicts.iter().take(PATHS_MAX).map(path).collect();
+        trouble.hint =
+            format!("Merge it into the work and resolve them: git -C '{}' merge {}.", land.workspace, land.base_branch);
+    }
+    trouble
+}
+
+fn workspace_ready(ready: &workspace::Ready, notes: Vec<String>) -> Fact {
+    Fact::WorkspaceReady {
+        path: ready.path.to_string_lossy().into_owned(),
+        branch: ready.branch.clone(),
+        base_branch: ready.base_branch.clone(),
+        base: core_oid(&ready.base),
+        head: core_oid(&ready.head),
+        notes,
+    }
+}
+
+fn farewell(why: Farewell) -> &'static str {
+    match why {
+        Farewell::Landed => "landed",
+        Farewell::Rejected => "rejected",
+        Farewell::Forgotten => "forgotten",
+        Farewell::Removed => "removed",
+    }
+}
+
+/// Reads what git says of a workspace.
+fn read_work(path: &Path, base: &str, branch: &str) -> Result<Work, Trouble> {
+    let state = workspace::state(path, base).map_err(|error| of_workspace(&error))?;
+    let strayed = state.branch.as_deref() != Some(branch);
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(Work {
+        head: state.head.as_ref().map(core_oid).unwrap_or_default(),
+        strayed_to: strayed.then(|| state.branch.clone().unwrap_or_else(|| "a detached commit".into())),
+        ahead: count(state.ahead),
+        dirty: count(state.staged + state.unstaged + state.untracked + state.conflicted),
+    })
+}
+
+/// Writes the message of the commit that lands: what it is, and the subjects of what it holds.
+fn message(repository: &Path, head: &crate::git::Oid, land: &LandJob<'_>) -> String {
+    /// Subjects listed: enough to know the work by, few enough to read.
+    const SUBJECTS_MAX: usize = 30;
+    if let Some(message) = &land.wish.message {
+        return message.clone();
+    }
+    let subjects = landing::preview(repository, head, land.base_branch).map(|preview| preview.commits).unwrap_or_default();
+    let verb = match land.wish.how {
+        How::Squash => "Land",
+        How::Merge | How::Rebase => "Merge",
+    };
+    let mut message = format!("{verb} {}\n", land.name);
+    for commit in subjects.iter().take(SUBJECTS_MAX) {
+        message.push_str(&format!("\n* {}", commit.subject));
+    }
+    if subjects.len() > SUBJECTS_MAX {
+        message.push_str(&format!("\n* and {} more", subjects.len() - SUBJECTS_MAX));
+    }
+    message
+}
+
+/// Says what became of a checkout of the base; one that followed needs no word.
+fn followed(checkout: &landing::Checkout) -> Option<String> {
+    let Follow::LeftAlone { why, hint } = &checkout.outcome else { return None };
+    let why = match why {
+        LeftAlone::Dirty => "has uncommitted changes".to_owned(),
+        LeftAlone::InTheWay(paths) => format!("has {} untracked files in the way", paths.len()),
+        LeftAlone::Failed(said) => format!("could not be brought up ({said})"),
+    };
+    Some(format!("The checkout at {} {why} and was left alone; to bring it up: {hint}", checkout.path.display()))
+}

@@ -1,0 +1,161 @@
+//! The inbox of a run: a file that the agent's hooks append reports to, one JSON object a line.
+//!
+//! A file and a byte cursor need no daemon: what is reported while it is away is read when it is back, each line once.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use oarlock_agents::{Agent, Report};
+use oarlock_core::ids::RunId;
+use oarlock_core::session::fact::{Fact, Observation, Source};
+
+/// Most bytes read at once; the rest is read in the next pass.
+const PASS_BYTES_MAX: u64 = 1 << 20;
+/// Longest line: one above it is skipped whole, so that a runaway hook costs nothing but itself.
+pub const REPORT_BYTES_MAX: usize = 256 * 1024;
+
+/// Returns the folder of the inbox. It is one of its own, so that watching it does not mean watching the output.
+#[must_use]
+pub fn folder(run: &Path) -> PathBuf {
+    run.join("inbox")
+}
+
+/// Returns the file of reports.
+#[must_use]
+pub fn file(run: &Path) -> PathBuf {
+    folder(run).join("reports.jsonl")
+}
+
+/// Appends a report, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written, or the report is longer than [`REPORT_BYTES_MAX`].
+pub fn report(inbox: &Path, report: &Report) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    if line.len() > REPORT_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the report is too long"));
+    }
+    // One write in append mode: lines of several writers do not mix.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(inbox)?.write_all(&line)
+}
+
+/// What a pass over an inbox found.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Pass {
+    /// Observations, each with the offset just past its line.
+    pub seen: Vec<(Observation, u64)>,
+    /// Offset just past the last complete line.
+    pub cursor: u64,
+    /// Whether more than one pass could take is left.
+    pub more: bool,
+}
+
+/// Reads complete lines from an offset on. A missing file is an empty one.
+pub(crate) fn read(run: &Path, cursor: u64, agent: &dyn Agent) -> io::Result<Pass> {
+    let mut pass = Pass { cursor, ..Pass::default() };
+    let mut file = match File::open(file(run)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pass),
+        Err(error) => return Err(error),
+    };
+    file.seek(SeekFrom::Start(cursor))?;
+    let mut bytes = Vec::new();
+    file.take(PASS_BYTES_MAX).read_to_end(&mut bytes)?;
+    let full = bytes.len() as u64 == PASS_BYTES_MAX;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if line.last() != Some(&b'\n') {
+            // A line longer than a whole pass can never be read: it is stepped over piece by piece.
+            if full && line.len() as u64 == PASS_BYTES_MAX {
+                pass.cursor += PASS_BYTES_MAX;
+            }
+            break;
+        }
+        pass.cursor += line.len() as u64;
+        if let Ok(report) = serde_json::from_slice::<Report>(line) {
+            pass.seen.extend(agent.read(&report).into_iter().map(|observation| (observation, pass.cursor)));
+        }
+    }
+    pass.more = full;
+    Ok(pass)
+}
+
+/// Turns a pass into facts of a run.
+pub(crate) fn facts(run: RunId, pass: Pass) -> Vec<Fact> {
+    let fact = |(observation, cursor)| Fact::Observed { run, source: Source::Hook, observation, cursor };
+    pass.seen.into_iter().map(fact).collect()
+}
+
+/// Tells whether a permission dialog went up that the log does not know of yet: the last look before typing.
+pub(crate) fn dialog_is_up(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
+    let Ok(pass) = read(run, cursor, agent) else { return true };
+    pass.seen
+        .iter()
+        .rev()
+        .find_map(|(observation, _)| match observation {
+            Observation::PermissionAsked { .. } => Some(true),
+            Observation::PermissionResolved | Observation::TurnStarted | Observation::TurnEnded(_) => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oarlock_agents::scripted::Scripted;
+    use serde_json::json;
+
+    fn run_folder() -> tempfile::TempDir {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder(run.path())).unwrap();
+        run
+    }
+
+    fn tell(run: &Path, event: &str) {
+        report(&file(run), &Report { event: event.into(), payload: json!({"what": "rm"}) }).unwrap();
+    }
+
+    #[test]
+    fn each_line_is_read_once_and_half_a_line_waits() {
+        let run = run_folder();
+        tell(run.path(), "turn_started");
+        let half = br#"{"event":"turn_en"#;
+        OpenOptions::new().append(true).open(file(run.path())).unwrap().write_all(half).unwrap();
+        let first = read(run.path(), 0, &Scripted).unwrap();
+        assert_eq!(first.seen.len(), 1, "half a line is not read");
+        let again = read(run.path(), first.cursor, &Scripted).unwrap();
+        assert!(again.seen.is_empty(), "what was read is not read again");
+        OpenOptions::new().append(true).open(file(run.path())).unwrap().write_all(b"ded\"}\n").unwrap();
+        let rest = read(run.path(), first.cursor, &Scripted).unwrap();
+        assert_eq!(rest.seen.len(), 1, "the other half completes it");
+    }
+
+    #[test]
+    fn what_is_no_report_is_stepped_over() {
+        let run = run_folder();
+        std::fs::write(file(run.path()), b"\xff\xfe not json\n{}\n[1,2]\n").unwrap();
+        tell(run.path(), "turn_started");
+        assert_eq!(read(run.path(), 0, &Scripted).unwrap().seen.len(), 1);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_block_the_inbox() {
+        let run = run_folder();
+        std::fs::write(file(run.path()), vec![b'x'; PASS_BYTES_MAX as usize + 10]).unwrap();
+        let pass = read(run.path(), 0, &Scripted).unwrap();
+        assert_eq!((pass.cursor, pass.more), (PASS_BYTES_MAX, true));
+    }
+
+    #[test]
+    fn a_dialog_not_yet_in_the_log_is_seen_before_typing() {
+        let run = run_folder();
+        assert!(!dialog_is_up(run.path(), 0, &Scripted));
+        tell(run.path(), "permission_asked");
+        assert!(dialog_is_up(run.path(), 0, &Scripted));
+        tell(run.path(), "permission_resolved");
+        assert!(!dialog_is_up(run.path(), 0, &Scripted));
+    }
+}

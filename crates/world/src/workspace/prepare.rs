@@ -1,0 +1,295 @@
+//! Makes a workspace, or takes up the making of one where an earlier attempt stopped.
+//!
+//! Registration (branch and worktree entry) takes milliseconds and runs one at a time per repository; writing the files takes
+//! seconds and runs beside others. Must not know what will be done in the workspace.
+
+use std::path::{Path, PathBuf};
+
+use super::inspect::{Repository, inspect};
+use super::record::{Record, Records, Stage, key};
+use super::{Error, Kind, Ready, Want, clone, setup, worktree};
+use crate::git::lock::Lock;
+use crate::git::text::clean_line;
+use crate::git::{Git, GitError, Oid, read};
+
+/// Directories tried for a stray directory before giving up: one is left per interrupted attempt.
+const ASIDE_MAX: u32 = 1000;
+
+/// Makes the workspace. Safe to repeat: what an earlier attempt left, wherever it stopped, is adopted.
+///
+/// The `post-checkout` hook runs once, after the files are written, as `git worktree add` does; when it fails, that is
+/// reported and the workspace is good all the same. Submodules stay uninitialised; sparse checkout is inherited.
+///
+/// # Errors
+/// A typed refusal when the repository, path, branch, base or setup will not do; [`Error::SetupFailed`] when a
+/// setup command fails (a repeat goes on with that command); [`Error::Git`] and [`Error::Io`] otherwise.
+pub fn prepare(want: &Want) -> Result<Ready, Error> {
+    let repository = inspect(&want.repository)?;
+    if repository.empty {
+        return Err(Error::Empty { root: repository.root });
+    }
+    let path = check_path(&want.path, &repository)?;
+    let git = Git::at(&repository.root);
+    if !read::branch_name_ok(&git, &want.branch)? {
+        return Err(Error::BranchInvalid { branch: clean_line(want.branch.as_bytes(), 120) });
+    }
+    setup::check(&want.setup)?;
+    let _mine = Lock::workspace(&repository.common_dir, &key(&want.id))?;
+    let records = Records::of(&repository.common_dir);
+    let before = records.read(&want.id)?;
+    let adopted = before.is_some();
+    let mut record = match before {
+        Some(record) => take_up(record, want, &path)?,
+        None => {
+            let _one = Lock::repository(&repository.common_dir)?;
+            plan(&git, &repository, &records, want, &path)?
+        }
+    };
+    let mut made = Made::default();
+    if record.stage != Stage::Planned && !is_checkout(&record.path) {
+        // Somebody deleted the directory; what is on the branch can be had again.
+        record.stage = Stage::Planned;
+        record.setup_done.clear();
+        records.write(&record)?;
+    }
+    if record.stage == Stage::Planned {
+        made = match record.kind {
+            Kind::Worktree => worktree::make(&repository, &record)?,
+            Kind::Clone => clone::make(&repository, &record)?,
+        };
+        record.stage = Stage::CheckedOut;
+        records.write(&record)?;
+    }
+    let mut skipped = Vec::new();
+    if record.stage == Stage::CheckedOut {
+        skipped = setup::files(&repository, &record.path, &want.setup)?;
+        setup::commands(&records, &mut record, &want.setup)?;
+        record.stage = Stage::Ready;
+        records.write(&record)?;
+    }
+    let mut ready = ready(&record, adopted, made)?;
+    ready.skipped = skipped;
+    Ok(ready)
+}
+
+/// What making the checkout has to tell.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) moved_aside: Option<PathBuf>,
+    pub(crate) hook_failed: Option<String>,
+}
+
+/// Describes the workspace of `record` as it stands.
+pub(crate) fn ready(record: &Record, adopted: bool, made: Made) -> Result<Ready, Error> {
+    let git = Git::at(&record.path);
+    let head = read::commit(&git, "HEAD")?.unwrap_or_else(|| record.base.clone());
+    Ok(Ready {
+        path: record.path.clone(),
+        branch: record.branch.clone(),
+        base: record.base.clone(),
+        head,
+        base_branch: record.base_branch.clone(),
+        kind: record.kind,
+        adopted,
+        skipped: Vec::new(),
+        moved_aside: made.moved_aside,
+        hook_failed: made.hook_failed,
+    })
+}
+
+/// Whether a checkout of its own is at `path`, and not just a directory inside another one.
+pub(crate) fn is_checkout(path: &Path) -> bool {
+    read::git_dir(path).is_some_and(|dir| dir.join("HEAD").exists())
+}
+
+/// Goes on with what is recorded, if it is what is wanted.
+fn take_up(record: Record, want: &Want, path: &Path) -> Result<Record, Error> {
+    if matches!(record.stage, Stage::Removing { .. }) {
+        return Err(Error::BeingRemoved { id: want.id.clone() });
+    }
+    if record.path != path || record.branch != want.branch || record.kind != want.kind {
+        let say = |path: &Path, branch: &str, kind: Kind| format!("{kind:?} {branch} at {}", path.display());
+        return Err(Error::Differs {
+            id: want.id.clone(),
+            have: say(&record.path, &record.branch, record.kind),
+            wanted: say(path, &want.branch, want.kind),
+        });
+    }
+    Ok(record)
+}
+
+/// Decides what will be made and writes it down before anything is.
+fn plan(
+    git: &Git,
+    repository: &Repository,
+    records: &Records,
+    want: &Want,
+    path: &Path,
+) -> Result<Record, Error> {
+    if let Some(other) = records.at_path(path)? {
+        return Err(Error::PathTaken {
+            path: path.to_path_buf(),
+            by: format!("the workspace of {}", other.id),
+        });
+    }
+    check_path_free(git, path)?;
+    let (base, base_branch) = find_base(git, repository, want.base.as_deref())?;
+    check_branch_free(git, &want.branch)?;
+    let record = Record {
+        id: want.id.clone(),
+        path: path.to_path_buf(),
+        branch: want.branch.clone(),
+        base,
+        base_branch,
+        kind: want.kind,
+        stage: Stage::Planned,
+        setup_done: Vec::new(),
+        restored: None,
+    };
+    records.write(&record)?;
+    Ok(record)
+}
+
+/// Returns the commit to start from and the branch to land on.
+fn find_base(git: &Git, repository: &Repository, base: Option<&str>) -> Result<(Oid, String), Error> {
+    let unknown = |name: &str| Error::BaseUnknown { base: clean_line(name.as_bytes(), 120) };
+    let default = repository.default_branch.clone();
+    let Some(name) = base else {
+        let branch = default.ok_or_else(|| unknown("HEAD"))?;
+        for full in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
+            if let Some(oid) = read::commit(git, &full)? {
+                return Ok((oid, branch));
+            }
+        }
+        return Err(unknown(&branch));
+    };
+    if name.contains('\0') {
+        return Err(unknown(name));
+    }
+    if read::branch_name_ok(git, name)?
+        && let Some(oid) = read::branch(git, name)?
+    {
+        return Ok((oid, name.to_owned()));
+    }
+    let oid = read::commit(git, name)?.ok_or_else(|| unknown(name))?;
+    Ok((oid, default.unwrap_or_else(|| name.to_owned())))
+}
+
+/// Refuses a branch that exists, or that cannot exist because git keeps refs like files and directories.
+pub(crate) fn check_branch_free(git: &Git, branch: &str) -> Result<(), Error> {
+    let mut patterns = vec![format!("refs/heads/{branch}")];
+    patterns.extend(branch.match_indices('/').map(|(at, _)| format!("refs/heads/{}", &branch[..at])));
+    let answer = git
+        .reads("look for the branch")
+        .args(["for-each-ref", "--format=%(refname) %(objectname)"])
+        .args(&patterns)
+        .run()?;
+    for line in answer.text().lines() {
+        let Some((name, oid)) = line.strip_prefix("refs/heads/").and_then(|line| line.split_once(' ')) else {
+            continue;
+        };
+        if name == branch {
+            let at = Oid::parse(oid).ok_or_else(|| answer.unreadable())?;
+            return Err(Error::BranchExists { branch: branch.to_owned(), at });
+        }
+        let nested =
+            |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
+        if nested(name, branch) || nested(branch, name) {
+            return Err(Error::BranchNested { branch: branch.to_owned(), existing: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a path that is, or looks like, somebody's checkout.
+pub(crate) fn check_path_free(git: &Git, path: &Path) -> Result<(), Error> {
+    let taken = |by: &str| Error::PathTaken { path: path.to_path_buf(), by: by.to_owned() };
+    let there = std::fs::symlink_metadata(path).is_ok();
+    let registered = read::worktrees(git)?.iter().any(|entry| read::physical(&entry.path) == path);
+    if registered && there {
+        return Err(taken("another worktree of the repository"));
+    }
+    if std::fs::symlink_metadata(path.join(".git")).is_ok() {
+        return Err(taken("another repository"));
+    }
+    Ok(())
+}
+
+/// Returns the physical path of the workspace, or why it cannot be there.
+pub(crate) fn check_path(path: &Path, repository: &Repository) -> Result<PathBuf, Error> {
+    let refused = |why| Error::PathRefused { path: path.to_path_buf(), why };
+    if !path.is_absolute() {
+        return Err(refused("it is not absolute"));
+    }
+    if path.components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+        return Err(refused("it holds \"..\""));
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused("it has no parent directory"));
+    };
+    let physical = read::physical(parent).join(name);
+    if physical.to_str().is_none() {
+        return Err(refused("it is not UTF-8"));
+    }
+    // A bare repository is often kept inside the directory that holds its worktrees; only what is below it is refused.
+    if physical.starts_with(&repository.common_dir) || physical.starts_with(read::physical(&repository.root))
+    {
+        return Err(refused("it lies inside the repository"));
+    }
+    Ok(physical)
+}
+
+/// Moves what is at `path` to a free name beside it, if anything but an empty directory is there. Never deletes it.
+pub(crate) fn move_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(None) };
+    if meta.is_dir() {
+        let mut entries = std::fs::read_dir(path).map_err(Error::io("look into", path))?;
+        if entries.next().is_none() {
+            return Ok(None);
+        }
+    }
+    for number in 1..=ASIDE_MAX {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".aside-{number}"));
+        let aside = path.with_file_name(name);
+        if std::fs::symlink_metadata(&aside).is_err() {
+            std::fs::rename(path, &aside).map_err(Error::io("move aside", path))?;
+            return Ok(Some(aside));
+        }
+    }
+    Err(Error::PathTaken {
+        path: path.to_path_buf(),
+        by: "a stray directory, and a thousand beside it".into(),
+    })
+}
+
+/// Makes the branch of a planned workspace, or adopts the one an earlier attempt made.
+pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
+    if let Some(at) = read::branch(git, &record.branch)? {
+        let made_by_us = at == record.base || !record.setup_done.is_empty() || record.restored.is_some();
+        let reflog = || begins_with_us(git, record);
+        if made_by_us || reflog()? {
+            return Ok(());
+        }
+        return Err(Error::BranchExists { branch: record.branch.clone(), at });
+    }
+    let full = format!("refs/heads/{}", record.branch);
+    git.writes("create the branch")
+        .args(["update-ref", "-m", &reason(record), &full, record.base.as_str(), &record.base.zero_like()])
+        .run()?;
+    Ok(())
+}
+
+fn reason(record: &Record) -> String {
+    format!("oarlock: workspace of {}", clean_line(record.id.as_bytes(), 80))
+}
+
+/// Whether the branch's reflog says that this workspace made it: its agent moved it on, then its directory was deleted.
+fn begins_with_us(git: &Git, record: &Record) -> Result<bool, GitError> {
+    let full = format!("refs/heads/{}", record.branch);
+    let answer = git
+        .reads("read the branch's reflog")
+        .args(["log", "--walk-reflogs", "--format=%gs", &full, "--"])
+        .run()?;
+    Ok(answer.text().lines().last() == Some(reason(record).as_str()))
+}
