@@ -238,9 +238,7 @@ impl Session {
     /// Tells whether its workspace is being brought back.
     #[must_use]
     pub fn is_returning(&self) -> bool {
-        self.parting
-            .as_ref()
-            .is_some_and(|parting| parting.undo.is_some() && parting.undo_refused.is_none())
+        self.parting.as_ref().is_some_and(|parting| parting.undo.is_some() && parting.undo_refused.is_none())
     }
 
     /// Returns the landing that waits for its answer.
@@ -294,18 +292,15 @@ impl Session {
             Workspace::Wanted => (String::new(), brief.branch.clone()),
             Workspace::Removed { .. } => return,
         };
-        let place = if path.is_empty() { self.name.as_str() } else { last_segment(&path) };
-        let trash = TrashId(format!("{place}-{}", parting.seq));
-        decision.want(
-            format!("remove/{}", parting.seq),
-            Effect::RemoveWorkspace {
-                brief: brief.clone(),
-                workspace: path,
-                branch,
-                trash,
-                why: parting.why,
-            },
-        );
+        let Some(key) = self.next_key("remove", &format!("{}", parting.seq), decision) else { return };
+        let (brief, trash, why) = (brief.clone(), Self::trash_id(&path, parting), parting.why);
+        decision.want(key, Effect::RemoveWorkspace { brief, workspace: path, branch, trash, why });
+    }
+
+    /// Returns the entry of the trash that a farewell fills: the same one at every attempt.
+    fn trash_id(path: &str, parting: &Parting) -> TrashId {
+        let place = if path.is_empty() { "workspace" } else { last_segment(path) };
+        TrashId(format!("{place}-{}", parting.seq))
     }
 
     /// Wants the workspace back from the trash.
@@ -313,8 +308,9 @@ impl Session {
         let Workspace::Removed { was, trash: Some(trash) } = &self.workspace else { return };
         let Some(parting) = &self.parting else { return };
         let (Some(undo), None) = (parting.undo, &parting.undo_refused) else { return };
+        let Some(key) = self.next_key("undo", &format!("{undo}"), decision) else { return };
         decision.want(
-            format!("undo/{undo}"),
+            key,
             Effect::RestoreWorkspace {
                 brief: brief.clone(),
                 workspace: was.path.clone(),

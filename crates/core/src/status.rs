@@ -237,11 +237,7 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
             );
         }
         if let (Some(trouble), None, "stop") = (&tries.trouble, tries.retry_at, kind.as_str()) {
-            say(
-                format!("The run could not be stopped: {}", trouble.message),
-                Source::Oarlock,
-                session.clock,
-            );
+            say(format!("The run could not be stopped: {}", trouble.message), Source::Oarlock, session.clock);
         }
     }
     match &session.workspace {

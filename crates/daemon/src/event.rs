@@ -43,7 +43,9 @@ fn fleet_words(fact: &fleet::Fact) -> (&'static str, String) {
         fleet::Fact::ProjectAdded { project, path, .. } => {
             ("project_added", format!("Project {project} registered: {}", text::line(path, 200)))
         }
-        fleet::Fact::ProjectRemoved { project, .. } => ("project_removed", format!("Project {project} taken off the list.")),
+        fleet::Fact::ProjectRemoved { project, .. } => {
+            ("project_removed", format!("Project {project} taken off the list."))
+        }
         fleet::Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
     }
 }
@@ -68,7 +70,9 @@ fn words(fact: &Fact) -> (&'static str, String) {
             ("workspace_removed", format!("Workspace taken away; kept in the trash as {trash}."))
         }
         Fact::WorkspaceRemoved { trash: None, .. } => ("workspace_removed", "Workspace was gone.".into()),
-        Fact::RunStarted { run, host_pid, .. } => ("run_started", format!("Run {run} started (host {host_pid}).")),
+        Fact::RunStarted { run, host_pid, .. } => {
+            ("run_started", format!("Run {run} started (host {host_pid})."))
+        }
         Fact::RunEnded { run, exit, .. } => ("run_ended", format!("Run {run} ended: {}.", view::exit(exit))),
         Fact::Observed { run, observation, .. } => {
             let (kind, text) = observed(observation);
@@ -76,7 +80,12 @@ fn words(fact: &Fact) -> (&'static str, String) {
         }
         Fact::WorkSeen(work) => (
             "work_seen",
-            format!("At {}, {} commits ahead, {} paths uncommitted.", short(&work.head.0), work.ahead, work.dirty),
+            format!(
+                "At {}, {} commits ahead, {} paths uncommitted.",
+                short(&work.head.0),
+                work.ahead,
+                work.dirty
+            ),
         ),
         Fact::MessageQueued { message, text, .. } => {
             ("message_queued", format!("Message {message} queued: {}", quote(text)))
@@ -119,9 +128,13 @@ fn wished(fact: &Fact) -> (&'static str, String) {
             Farewell::Removed => ("removed", "A person took it off the list.".into()),
             Farewell::Landed => ("retired", "Its work is on the base branch.".into()),
         },
-        Fact::RemovalRefused { trouble, .. } => ("removal_refused", format!("Workspace kept: {}", trouble.message)),
+        Fact::RemovalRefused { trouble, .. } => {
+            ("removal_refused", format!("Workspace kept: {}", trouble.message))
+        }
         Fact::UndoRequested { .. } => ("undo_requested", "A person wants it back.".into()),
-        Fact::UndoRefused { trouble, .. } => ("undo_refused", format!("Not brought back: {}", trouble.message)),
+        Fact::UndoRefused { trouble, .. } => {
+            ("undo_refused", format!("Not brought back: {}", trouble.message))
+        }
         _ => ("other", String::new()),
     }
 }
@@ -131,10 +144,18 @@ fn observed(observation: &Observation) -> (&'static str, String) {
         Observation::Started { .. } => ("agent_started", "the agent is up.".into()),
         Observation::TurnStarted => ("turn_started", "a turn began.".into()),
         Observation::TurnEnded(TurnEnd::Ok) => ("turn_ended", "the turn ended.".into()),
-        Observation::TurnEnded(TurnEnd::Error(class)) => ("turn_failed", format!("the turn ended with an error: {class}.")),
-        Observation::TurnEnded(TurnEnd::Interrupted) => ("turn_interrupted", "the turn was interrupted.".into()),
-        Observation::TurnEnded(TurnEnd::Unknown) => ("turn_ended", "the turn ended; how is not known.".into()),
-        Observation::PermissionAsked { what } => ("permission_asked", format!("it asks permission: {}", quote(what))),
+        Observation::TurnEnded(TurnEnd::Error(class)) => {
+            ("turn_failed", format!("the turn ended with an error: {class}."))
+        }
+        Observation::TurnEnded(TurnEnd::Interrupted) => {
+            ("turn_interrupted", "the turn was interrupted.".into())
+        }
+        Observation::TurnEnded(TurnEnd::Unknown) => {
+            ("turn_ended", "the turn ended; how is not known.".into())
+        }
+        Observation::PermissionAsked { what } => {
+            ("permission_asked", format!("it asks permission: {}", quote(what)))
+        }
         Observation::PermissionResolved => ("permission_resolved", "the permission dialog is gone.".into()),
         Observation::QuestionAsked { what } => ("question_asked", format!("it asks: {}", quote(what))),
         Observation::RateLimited { .. } => ("rate_limited", "the provider asked it to wait.".into()),

@@ -43,7 +43,12 @@ pub(crate) fn router(daemon: Arc<Daemon>) -> axum::Router {
     let (router, _) = routes().split_for_parts();
     router
         .fallback(|| async {
-            Failure::new(StatusCode::NOT_FOUND, "not_found", "There is no such address.", "See /v1/openapi.json.")
+            Failure::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is no such address.",
+                "See /v1/openapi.json.",
+            )
         })
         .layer(middleware::from_fn_with_state(daemon.clone(), guard))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -58,7 +63,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "oarlock", description = "The daemon's interface, over its unix socket.", license(name = "Apache-2.0")),
+    info(
+        title = "oarlock",
+        description = "The daemon's interface, over its unix socket.",
+        license(name = "Apache-2.0")
+    ),
     components(schemas(wire::Frame, wire::Check))
 )]
 struct Document;
@@ -97,7 +106,12 @@ impl Failure {
             source = cause.source();
         }
         tracing::error!(doing, error = says, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("Failed to {doing}: {says}."), "See \"oarlock doctor\".")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("Failed to {doing}: {says}."),
+            "See \"oarlock doctor\".",
+        )
     }
 }
 
@@ -147,7 +161,9 @@ impl<S: Sync> FromRequestParts<S> for Requested {
         if !fine {
             return Err(Failure::bad(
                 "bad_request_id",
-                format!("The request id must be 1 to {REQUEST_ID_BYTES_MAX} letters, digits, '-', '_' or '.'."),
+                format!(
+                    "The request id must be 1 to {REQUEST_ID_BYTES_MAX} letters, digits, '-', '_' or '.'."
+                ),
                 "Send a UUID.",
             ));
         }
@@ -198,7 +214,9 @@ impl Daemon {
                 failure.1.hint = "Nothing happened. Is the disk full? See \"oarlock doctor\".".into();
                 Err(failure)
             }
-            Err(_) => Err(Refusal::new("stopping", "The daemon is stopping.", "Try again in a moment.").into()),
+            Err(_) => {
+                Err(Refusal::new("stopping", "The daemon is stopping.", "Try again in a moment.").into())
+            }
         }
     }
 
@@ -211,7 +229,9 @@ impl Daemon {
     fn scope(&self, id: &SessionId) -> Answered<Scope<Session>> {
         let crew = self.engine.crew();
         let scope = crew.sessions.get(id).cloned();
-        scope.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not_found", format!("There is no session {id}."), ""))
+        scope.ok_or_else(|| {
+            Failure::new(StatusCode::NOT_FOUND, "not_found", format!("There is no session {id}."), "")
+        })
     }
 
     /// Waits until something holds of the state, or time is up; returns what was found.

@@ -1,6 +1,7 @@
 //! The daemon: configuration, the HTTP surface, the feed, signals. The only place that names concrete types together.
 
 mod event;
+mod examine;
 mod feed;
 mod http;
 mod instance;
@@ -9,6 +10,7 @@ mod serve;
 mod token;
 mod view;
 
+pub use examine::examine;
 pub use http::openapi;
 pub use instance::{Note, read_note};
 pub use serve::{DaemonError, Options, run};

@@ -140,7 +140,8 @@ fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
         tokens,
         shutdown: tokio::sync::watch::channel(false).0,
     });
-    let note = Note { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), socket: socket.clone() };
+    let note =
+        Note { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), socket: socket.clone() };
     write_note(place, &note).map_err(system("write the note"))?;
     info!(pid = note.pid, socket = %socket.display(), "daemon ready");
     ready(options);
@@ -205,7 +206,8 @@ fn ready(options: &Options) {
 async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
     let stop = daemon.shutdown.clone();
     tokio::spawn(async move {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             return error!("signals cannot be received");
         };
         tokio::select! {

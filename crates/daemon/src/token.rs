@@ -79,9 +79,21 @@ mod tests {
         let tokens = Tokens { secret: [7; SECRET_BYTES] };
         let token = tokens.issue("abc", 1);
         assert_eq!(tokens.check(&token), Some(Bearer { session: "abc".into(), run: 1 }));
-        for forged in [token.replace("abc.1", "abc.2"), token.replace("abc", "abd"), format!("{token}00"), "".into(), "a.b".into(), "a.1.zz".into(), "a.1.é".into()] {
+        for forged in [
+            token.replace("abc.1", "abc.2"),
+            token.replace("abc", "abd"),
+            format!("{token}00"),
+            "".into(),
+            "a.b".into(),
+            "a.1.zz".into(),
+            "a.1.é".into(),
+        ] {
             assert_eq!(tokens.check(&forged), None, "{forged} was not made here");
         }
-        assert_eq!(Tokens { secret: [8; SECRET_BYTES] }.check(&token), None, "another daemon's token is no token");
+        assert_eq!(
+            Tokens { secret: [8; SECRET_BYTES] }.check(&token),
+            None,
+            "another daemon's token is no token"
+        );
     }
 }

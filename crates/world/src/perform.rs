@@ -86,9 +86,14 @@ impl World {
             setup: file.setup(env),
         };
         let ready = workspace::prepare(&want).map_err(|error| of_workspace(&error))?;
-        let mut notes: Vec<String> =
-            ready.skipped.iter().map(|skipped| format!("Setup left out {}: {:?}.", skipped.path, skipped.why)).collect();
-        notes.extend(ready.moved_aside.iter().map(|to| format!("What lay in its place went to {}.", to.display())));
+        let mut notes: Vec<String> = ready
+            .skipped
+            .iter()
+            .map(|skipped| format!("Setup left out {}: {:?}.", skipped.path, skipped.why))
+            .collect();
+        notes.extend(
+            ready.moved_aside.iter().map(|to| format!("What lay in its place went to {}.", to.display())),
+        );
         notes.extend(ready.hook_failed.iter().map(|said| format!("The post-checkout hook failed: {said}")));
         Ok(vec![workspace_ready(&ready, notes)])
     }
@@ -117,7 +122,13 @@ impl World {
     }
 
     /// Types a message, unless a dialog went up since it was wanted: typing into it would answer it.
-    fn deliver(&self, session: &SessionId, run: RunId, id: &oarlock_core::ids::MessageId, text: &str) -> Vec<Fact> {
+    fn deliver(
+        &self,
+        session: &SessionId,
+        run: RunId,
+        id: &oarlock_core::ids::MessageId,
+        text: &str,
+    ) -> Vec<Fact> {
         let folder = self.run_folder(session, run);
         let known = {
             let crew = self.engine.crew();
@@ -141,7 +152,11 @@ impl World {
         let state = workspace::state(path, land.base_branch).map_err(|error| of_workspace(&error))?;
         if let Some(operation) = state.operation {
             let message = format!("The workspace is in the middle of a {}.", operation.as_str());
-            return Err(hinted("operation_under_way", message, format!("Finish or abort it in {}.", land.workspace)));
+            return Err(hinted(
+                "operation_under_way",
+                message,
+                format!("Finish or abort it in {}.", land.workspace),
+            ));
         }
         let dirty = state.staged + state.unstaged + state.untracked;
         if dirty > 0 && !land.wish.committed_only {
@@ -224,11 +239,20 @@ impl World {
         info!(session = %job.session, kept = removed.kept.is_some(), "workspace removed");
         Ok(vec![Fact::WorkspaceRemoved {
             trash: removed.kept.map(|entry| TrashId(entry.id)),
-            branch_kept: matches!(removed.branch, workspace::BranchLeft::Left | workspace::BranchLeft::CheckedOut(_)),
+            branch_kept: matches!(
+                removed.branch,
+                workspace::BranchLeft::Left | workspace::BranchLeft::CheckedOut(_)
+            ),
         }])
     }
 
-    fn restore(&self, job: &Job, brief: &Brief, checkout: &Checkout, trash: &TrashId) -> Result<Vec<Fact>, Trouble> {
+    fn restore(
+        &self,
+        job: &Job,
+        brief: &Brief,
+        checkout: &Checkout,
+        trash: &TrashId,
+    ) -> Result<Vec<Fact>, Trouble> {
         let want = trash::Restore {
             repository: PathBuf::from(&brief.repository),
             trash_id: trash.0.clone(),
@@ -241,7 +265,10 @@ impl World {
             trouble.hint = error.hint().unwrap_or_default();
             trouble
         })?;
-        Ok(vec![workspace_ready(&ready, vec![])])
+        // Setup again brings back what the trash does not keep: ignored files. The work is back whatever becomes of it.
+        let set_up = self.prepare(&job.session, &Brief { base: None, ..brief.clone() });
+        let notes = set_up.err().map(|trouble| format!("Setup after the undo failed: {}", trouble.message));
+        Ok(vec![workspace_ready(&ready, notes.into_iter().collect())])
     }
 
     fn try_perform(&self, job: &Job) -> Result<Vec<Fact>, Trouble> {
@@ -336,7 +363,8 @@ fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => {
             // A full disk, a busy lock, a host that was slow may be better in a second; a wrong branch name is not.
-            let transient = ["git_failed", "io_failed", "io", "host", "disk_full"].contains(&trouble.code.as_str());
+            let transient =
+                ["git_failed", "io_failed", "io", "host", "disk_full"].contains(&trouble.code.as_str());
             Fact::PerformFailed { key, trouble, transient }
         }
     }
@@ -366,8 +394,10 @@ fn of_landing(refusal: &landing::Refusal, land: &LandJob<'_>) -> Trouble {
     if let landing::Refusal::Conflicts { conflicts, .. } = refusal {
         let path = |conflict: &landing::Conflict| conflict.path.to_string_lossy().into_owned();
         trouble.paths = conflicts.iter().take(PATHS_MAX).map(path).collect();
-        trouble.hint =
-            format!("Merge it into the work and resolve them: git -C '{}' merge {}.", land.workspace, land.base_branch);
+        trouble.hint = format!(
+            "Merge it into the work and resolve them: git -C '{}' merge {}.",
+            land.workspace, land.base_branch
+        );
     }
     trouble
 }
@@ -412,7 +442,9 @@ fn message(repository: &Path, head: &crate::git::Oid, land: &LandJob<'_>) -> Str
     if let Some(message) = &land.wish.message {
         return message.clone();
     }
-    let subjects = landing::preview(repository, head, land.base_branch).map(|preview| preview.commits).unwrap_or_default();
+    let subjects = landing::preview(repository, head, land.base_branch)
+        .map(|preview| preview.commits)
+        .unwrap_or_default();
     let verb = match land.wish.how {
         How::Squash => "Land",
         How::Merge | How::Rebase => "Merge",
@@ -435,5 +467,8 @@ fn followed(checkout: &landing::Checkout) -> Option<String> {
         LeftAlone::InTheWay(paths) => format!("has {} untracked files in the way", paths.len()),
         LeftAlone::Failed(said) => format!("could not be brought up ({said})"),
     };
-    Some(format!("The checkout at {} {why} and was left alone; to bring it up: {hint}", checkout.path.display()))
+    Some(format!(
+        "The checkout at {} {why} and was left alone; to bring it up: {hint}",
+        checkout.path.display()
+    ))
 }

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn what_it_says_is_taken() {
-        let file = read("default_branch = \"trunk\"\n[workspace]\ncopy = [\".env\"]\nsetup = [\"make\"]\n").unwrap();
+        let file =
+            read("default_branch = \"trunk\"\n[workspace]\ncopy = [\".env\"]\nsetup = [\"make\"]\n").unwrap();
         assert_eq!(file.default_branch.as_deref(), Some("trunk"));
         assert_eq!(file.workspace.copy, [".env"]);
     }

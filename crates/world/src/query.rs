@@ -55,7 +55,10 @@ fn number(count: u64) -> u32 {
 
 fn no_workspace(session: &Session) -> Trouble {
     let message = format!("{} has no workspace.", session.name);
-    Trouble { hint: format!("See why with \"oarlock why {}\".", session.name), ..trouble::new("no_workspace", message) }
+    Trouble {
+        hint: format!("See why with \"oarlock why {}\".", session.name),
+        ..trouble::new("no_workspace", message)
+    }
 }
 
 impl World {
@@ -90,8 +93,8 @@ impl World {
                 workspace::bring_home(&repository, &path, &id, "HEAD").map_err(|error| of(&error))?
             }
         };
-        let preview = landing::preview(&repository, &head, &checkout.base_branch)
-            .map_err(|refusal| Trouble {
+        let preview =
+            landing::preview(&repository, &head, &checkout.base_branch).map_err(|refusal| Trouble {
                 hint: refusal.hint().unwrap_or_default(),
                 ..trouble::new(refusal.code(), trouble::sentence(&refusal))
             })?;
@@ -114,7 +117,9 @@ impl World {
     /// When it has no workspace, or git fails.
     pub fn diff(&self, session: &Session, stat: bool) -> Result<(Vec<u8>, bool), Trouble> {
         let checkout = session.checkout().ok_or_else(|| no_workspace(session))?;
-        let Some(base) = crate::git::Oid::parse(checkout.base.as_str()) else { return Err(no_workspace(session)) };
+        let Some(base) = crate::git::Oid::parse(checkout.base.as_str()) else {
+            return Err(no_workspace(session));
+        };
         let path = Path::new(&checkout.path);
         if stat {
             let (changes, cut) =
@@ -144,10 +149,7 @@ impl World {
 }
 
 fn of(error: &workspace::Error) -> Trouble {
-    Trouble {
-        hint: error.hint().unwrap_or_default(),
-        ..trouble::new(error.code(), trouble::sentence(error))
-    }
+    Trouble { hint: error.hint().unwrap_or_default(), ..trouble::new(error.code(), trouble::sentence(error)) }
 }
 
 /// Writes a line per file, as `git diff --numstat` does: added, removed, path; binary files have dashes.

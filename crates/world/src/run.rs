@@ -82,9 +82,10 @@ pub(crate) fn start(
     let begun = |host_pid| Fact::RunStarted { run, role, host_pid };
     match oarlock_term::ensure(around.folder, &spec, &host) {
         Ok(started) => Ok(vec![begun(started.host.pid)]),
-        Err(EnsureError::NotStarted { reason }) => {
-            Ok(vec![begun(0), ended(run, Exit::NotStarted(text::line(&reason, LAST_WORDS_CHARS_MAX)), String::new())])
-        }
+        Err(EnsureError::NotStarted { reason }) => Ok(vec![
+            begun(0),
+            ended(run, Exit::NotStarted(text::line(&reason, LAST_WORDS_CHARS_MAX)), String::new()),
+        ]),
         // The watch finds it lost, sweeps it, and says so.
         Err(EnsureError::Lost { .. }) => Ok(vec![begun(0)]),
         Err(error) => Err(trouble::error("host", "The agent's host did not come up", &error)),
@@ -105,8 +106,13 @@ fn environment(
     prompt_file: &Path,
 ) -> Vec<(String, String)> {
     let keep = |name: &str| {
-        let misleads = name.starts_with("GIT_") || name.starts_with("OARLOCK_") || name == "NO_COLOR" || name == "PWD";
-        !misleads || name == "GIT_SSH_COMMAND" || name.starts_with("GIT_AUTHOR_") || name.starts_with("GIT_COMMITTER_") || name.starts_with("GIT_CONFIG_")
+        let misleads =
+            name.starts_with("GIT_") || name.starts_with("OARLOCK_") || name == "NO_COLOR" || name == "PWD";
+        !misleads
+            || name == "GIT_SSH_COMMAND"
+            || name.starts_with("GIT_AUTHOR_")
+            || name.starts_with("GIT_COMMITTER_")
+            || name.starts_with("GIT_CONFIG_")
     };
     let mut env: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -38,7 +38,8 @@ pub fn main(prompt_file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let actor = Actor { inbox: std::env::var_os("OARLOCK_INBOX").map(PathBuf::from), keys: keys::read_for_ever() };
+    let actor =
+        Actor { inbox: std::env::var_os("OARLOCK_INBOX").map(PathBuf::from), keys: keys::read_for_ever() };
     actor.report("started", json!({}));
     let mut next = Some(script);
     while let Some(words) = next {
@@ -182,7 +183,9 @@ fn mischief(step: &Step) -> io::Result<()> {
         Step::Flood(bytes) => flood(&mut out, *bytes)?,
         Step::Spin(time) => spin(&mut out, *time)?,
         Step::Escapes => {
-            out.write_all(b"\x1b]0;a title\x07\x1b[2J\x1b[H\x1b[31mred\x1b[0m\x1b[5;5Hmoved\x1b[?1049h\x1b[?1049l\r\n")?;
+            out.write_all(
+                b"\x1b]0;a title\x07\x1b[2J\x1b[H\x1b[31mred\x1b[0m\x1b[5;5Hmoved\x1b[?1049h\x1b[?1049l\r\n",
+            )?;
         }
         Step::HalfCharacter => {
             let [first, second] = [0xc3, 0xa9];

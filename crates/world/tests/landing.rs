@@ -1,5 +1,8 @@
 //! Claims about landing work on its base branch, on real repositories.
 
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::PathBuf;
@@ -92,10 +95,10 @@ fn a_squash_is_one_commit_by_the_author_named() {
     want.author = Some(("An Agent".into(), "agent@example.org".into()));
     let landed = land(&want).unwrap();
     followed(&landed);
-    assert_eq!(landed.commits, [landed.oid.clone()]);
+    assert_eq!(landed.commits, std::slice::from_ref(&landed.oid));
     let line = repo.git(&["log", "-1", "--format=%an %cn %P", "main"]);
     assert_eq!(line, format!("An Agent Ada {}", landed.base_before));
-    assert_eq!(preview(&repo.root, &head, "main").unwrap().already_landed, true);
+    assert!(preview(&repo.root, &head, "main").unwrap().already_landed);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Claims about keeping work in the trash and bringing it back, on real repositories.
 
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -221,6 +224,23 @@ fn branches_and_stash_of_a_clone_come_back_too() {
 }
 
 #[test]
+fn what_a_rebase_under_way_set_aside_is_kept() {
+    let repo = Repo::new();
+    let ready = prepare(&repo.want("one")).unwrap();
+    write(&ready.path, "a.txt", "mine\n");
+    let tip = commit(&ready.path, "mine");
+    repo.write("a.txt", "theirs\n");
+    repo.commit("theirs");
+    write(&ready.path, "b.txt", "not committed\n");
+    assert!(!try_git(&ready.path, &["rebase", "--autostash", "main"]).0);
+    let stash = read(&repo.root, ".git/worktrees/ws-one/rebase-merge/autostash");
+    let kept = remove(&repo.remove_want("one")).unwrap().kept.unwrap();
+    for commit in [tip.as_str(), stash.trim()] {
+        git(&repo.root, &["merge-base", "--is-ancestor", commit, kept.commit.as_str()]);
+    }
+}
+
+#[test]
 fn what_cannot_be_kept_is_refused_by_name() {
     let repo = Repo::new();
     let ready = prepare(&repo.want("one")).unwrap();
@@ -247,7 +267,7 @@ fn a_file_that_cannot_be_read_is_refused_by_name() {
     let repo = Repo::new();
     let ready = prepare(&repo.want("one")).unwrap();
     write(&ready.path, "secret", "x\n");
-    std::fs::set_permissions(ready.path.join("secret"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(ready.path.join("secret"), std::fs::Permissions::from_mode(0o000)).unwrap();
     assert_eq!(keep(&keep_want(&ready.path, "k")).unwrap_err().code(), "unreadable_file");
 }
 

@@ -1,5 +1,8 @@
 //! Claims about making, reading and removing workspaces, on real repositories.
 
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -28,7 +28,7 @@ pub enum Effect {
         /// What the agent is told first.
         prompt: String,
     },
-    /// End a run.
+    /// End a run, and answer with its end, also when there is no such run: its start may have been cut short.
     StopRun {
         /// Which run.
         run: RunId,
@@ -134,10 +134,9 @@ impl Effect {
             Effect::StartRun { .. } => matches!(in_flight.kind(), "run" | "workspace" | "remove" | "undo"),
             // Another delivery may still tell that it typed the same message, into an earlier run.
             Effect::Deliver { .. } => in_flight.kind() == "message",
-            Effect::StopRun { .. }
-            | Effect::SeekReceipt { .. }
-            | Effect::ReadWork { .. }
-            | Effect::Land { .. } => false,
+            // A stop that overtakes the start finds nothing to stop.
+            Effect::StopRun { .. } => in_flight.kind() == "run",
+            Effect::SeekReceipt { .. } | Effect::ReadWork { .. } | Effect::Land { .. } => false,
         }
     }
 }

@@ -103,6 +103,16 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
     }
 }
 
+/// Tells whether a removal or an undo, at whatever attempt, is the one wished for at a position in the log.
+fn is_of(key: &Key, seq: u64) -> bool {
+    key.0.split('/').nth(1).is_some_and(|of| of.parse() == Ok(seq))
+}
+
+/// Returns the run that an attempt to start one is about.
+fn run_of(key: &Key) -> Option<RunId> {
+    key.0.split('/').nth(1).and_then(|run| run.parse().ok()).map(RunId)
+}
+
 impl Session {
     fn requested(&mut self, name: &crate::ids::Name, brief: &super::Brief, at: Timestamp) {
         if self.brief.is_some() {
@@ -145,6 +155,7 @@ impl Session {
     fn run_started(&mut self, run: Run) {
         let is_next = run.id == RunId(self.runs_begun) && self.live_run().is_none();
         if !is_next {
+            self.reopen(run.id, run.host_pid);
             return;
         }
         self.tries.remove("run");
@@ -154,6 +165,15 @@ impl Session {
         self.runs.push(run);
         if self.runs.len() > RUNS_KEPT {
             self.runs.remove(0);
+        }
+    }
+
+    /// Takes in news of the start of a run that was only taken for begun: an end seen before it was no end.
+    fn reopen(&mut self, id: RunId, host_pid: u32) {
+        let known = self.runs.last_mut().filter(|known| known.id == id && known.host_pid == 0);
+        if let Some(known) = known {
+            known.host_pid = host_pid;
+            known.ended = None;
         }
     }
 
@@ -174,9 +194,18 @@ impl Session {
     /// A person who asks again wants another attempt at what failed for good.
     fn halt_requested(&mut self, halt: Halt) {
         self.halt = Some(halt);
+        self.take_for_begun();
         if self.stuck_on("stop").is_some() {
             let clock = self.clock;
             self.tries("stop").again(clock);
+        }
+    }
+
+    /// Takes a run that is not wanted any more for begun when attempts to start it failed: the host may have come up
+    /// all the same, so somebody looks and ends it.
+    fn take_for_begun(&mut self) {
+        if self.tries.get("run").is_some_and(|tries| tries.trouble.is_some()) && self.live_run().is_none() {
+            self.run_started(Run::begin(RunId(self.runs_begun), Role::Builder, 0, self.clock));
         }
     }
 
@@ -207,6 +236,7 @@ impl Session {
         }
         self.outcome = Some(Outcome::Landed { oid: oid.clone(), onto: onto.into() });
         self.run_wanted = None;
+        self.take_for_begun();
         self.halt = self.halt.or(self.live_run().map(|_| Halt::Stop));
         if !keep {
             self.begin_parting(Farewell::Landed, seq);
@@ -222,15 +252,25 @@ impl Session {
 
     fn begin_parting(&mut self, why: Farewell, seq: u64) {
         self.parting = Some(Parting { seq, why, refused: None, undo: None, undo_refused: None });
+        self.tries.remove("remove");
     }
 
     fn farewell_requested(&mut self, why: Farewell, seq: u64) {
+        let (clock, in_doubt) = (self.clock, self.stuck_on("remove").is_some());
         match &mut self.parting {
-            // The removal under way, or done, serves this farewell too: another one would find nothing to keep.
-            Some(parting) if parting.undo.is_none() && parting.refused.is_none() => parting.why = why,
+            // The removal under way, done, or perhaps done serves this farewell too: another would find nothing to
+            // keep.
+            Some(parting) if parting.undo.is_none() && (parting.refused.is_none() || in_doubt) => {
+                parting.why = why;
+                parting.refused = None;
+                if in_doubt {
+                    self.tries("remove").again(clock);
+                }
+            }
             Some(_) | None => self.begin_parting(why, seq),
         }
         self.run_wanted = None;
+        self.take_for_begun();
         let outcome = match why {
             Farewell::Rejected => Outcome::Rejected,
             Farewell::Forgotten | Farewell::Removed | Farewell::Landed => Outcome::Forgotten,
@@ -240,7 +280,7 @@ impl Session {
 
     fn removal_refused(&mut self, key: &Key, trouble: &Trouble) {
         let Some(parting) = &mut self.parting else { return };
-        if key.0 == alloc::format!("remove/{}", parting.seq) {
+        if is_of(key, parting.seq) {
             parting.refused = Some(trouble.clone());
         }
     }
@@ -249,12 +289,11 @@ impl Session {
         if let (Some(ports), Some(brief)) = (ports, &mut self.brief) {
             brief.ports = ports;
         }
-        let Some(parting) = &mut self.parting else { return };
+        let in_doubt = self.stuck_on("remove").is_some();
+        self.tries.remove("undo");
+        let Some(parting) = &self.parting else { return };
         match &self.workspace {
-            Workspace::Removed { trash: Some(_), .. } => {
-                parting.undo = Some(seq);
-                parting.undo_refused = None;
-            }
+            Workspace::Removed { trash: Some(_), .. } => self.begin_undo(seq),
             // Nothing was kept because nothing was there: it is made again.
             Workspace::Removed { trash: None, .. } => {
                 let clock = self.clock;
@@ -262,8 +301,21 @@ impl Session {
                 self.tries("workspace").again(clock);
                 self.end_parting();
             }
+            // Nobody knows whether it was taken away: bringing it back looks, and is content when it is there.
+            Workspace::Ready(was) if in_doubt => {
+                let trash = Some(Self::trash_id(&was.path, parting));
+                self.workspace = Workspace::Removed { was: was.clone(), trash };
+                self.begin_undo(seq);
+            }
             // It was never taken away.
             Workspace::Ready(_) | Workspace::Wanted => self.end_parting(),
+        }
+    }
+
+    fn begin_undo(&mut self, seq: u64) {
+        if let Some(parting) = &mut self.parting {
+            parting.undo = Some(seq);
+            parting.undo_refused = None;
         }
     }
 
@@ -277,7 +329,7 @@ impl Session {
 
     fn undo_refused(&mut self, key: &Key, trouble: &Trouble) {
         let Some(parting) = &mut self.parting else { return };
-        if parting.undo.is_some_and(|undo| key.0 == alloc::format!("undo/{undo}")) {
+        if parting.undo.is_some_and(|undo| is_of(key, undo)) {
             parting.undo_refused = Some(trouble.clone());
         }
     }
@@ -289,8 +341,7 @@ impl Session {
             "receipt" => self.note_receipt_lost(key),
             // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
             "run" => {
-                let run = key.0.split('/').nth(1).and_then(|run| run.parse().ok()).map(RunId);
-                if let Some(run) = run {
+                if let Some(run) = run_of(key) {
                     self.run_started(Run::begin(run, Role::Builder, 0, at));
                 }
             }
@@ -303,8 +354,7 @@ impl Session {
     fn perform_failed(&mut self, key: &Key, trouble: &Trouble, transient: bool) {
         match key.kind() {
             "land" => self.land_refused(key, trouble),
-            "remove" => self.removal_refused(key, trouble),
-            "undo" => self.undo_refused(key, trouble),
+            kind @ ("remove" | "undo") => self.parting_failed(kind, key, trouble, transient),
             "message" => {
                 // An adapter that fails without saying whether it typed leaves it in doubt.
                 self.note_delivery_lost(key);
@@ -315,11 +365,47 @@ impl Session {
                     self.note_not_typed(&MessageId(String::from(id)), trouble, false);
                 }
             }
-            kind @ ("workspace" | "run" | "stop") => {
+            "run" => self.start_failed(key, trouble, transient),
+            kind @ ("workspace" | "stop") => {
                 let clock = self.clock;
                 self.tries(kind).fail(trouble, transient, clock);
             }
             _ => {}
+        }
+    }
+
+    fn start_failed(&mut self, key: &Key, trouble: &Trouble, transient: bool) {
+        match run_of(key) {
+            Some(run) if run.0 < self.runs_begun => self.reopen(run, 0),
+            Some(_) | None => {
+                let clock = self.clock;
+                self.tries("run").fail(trouble, transient, clock);
+                if self.halt.is_some() || self.run_wanted.is_none() {
+                    self.take_for_begun();
+                }
+            }
+        }
+    }
+
+    /// A failure that may pass says nothing about what an earlier attempt did: it is tried again, as the same removal
+    /// or undo.
+    fn parting_failed(&mut self, kind: &str, key: &Key, trouble: &Trouble, transient: bool) {
+        let current = self.parting.as_ref().and_then(|parting| match kind {
+            "remove" => Some(parting.seq),
+            _ => parting.undo,
+        });
+        if !current.is_some_and(|seq| is_of(key, seq)) {
+            return;
+        }
+        let clock = self.clock;
+        self.tries(kind).fail(trouble, transient, clock);
+        if self.stuck_on(kind).is_none() {
+            return;
+        }
+        if kind == "remove" {
+            self.removal_refused(key, trouble);
+        } else {
+            self.undo_refused(key, trouble);
         }
     }
 }

@@ -94,15 +94,8 @@ impl Session {
         if self.live_run().is_some() || self.halt.is_some() || self.runs_begun >= RUNS_MAX {
             return;
         }
-        let Some(attempt) = self.attempt("run") else {
-            if let Some(at) = self.due("run") {
-                decision.wake_at(at, "retry run");
-            }
-            return;
-        };
         let run = RunId(self.runs_begun);
-        // A failed start left nothing behind under its key, so a new attempt of the same run is a new key.
-        let key = if attempt == 0 { format!("run/{run}") } else { format!("run/{run}/{attempt}") };
+        let Some(key) = self.next_key("run", &format!("{run}"), decision) else { return };
         decision.want(
             key,
             Effect::StartRun {

@@ -1,12 +1,14 @@
 //! Attempts at an effect that failed: how often, why, and when the next one is due.
 
+use alloc::format;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
+use crate::machine::Decision;
 
 use super::fact::Trouble;
-use super::{ATTEMPTS_MAX, RETRY_MS, Session};
+use super::{ATTEMPTS_MAX, Effect, RETRY_MS, Session};
 
 /// What became of the attempts at one kind of effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -54,6 +56,21 @@ impl Tries {
 }
 
 impl Session {
+    /// Returns a key for the next attempt at a kind of effect: the first attempt has the cause's plain name. While it
+    /// must wait, asks to be woken; while a person is needed, does nothing.
+    pub(super) fn next_key(
+        &self,
+        kind: &str,
+        cause: &str,
+        decision: &mut Decision<Effect>,
+    ) -> Option<String> {
+        let attempt = self.attempt(kind);
+        if let (None, Some(at)) = (attempt, self.due(kind)) {
+            decision.wake_at(at, &format!("retry {kind}"));
+        }
+        attempt.map(|n| if n == 0 { format!("{kind}/{cause}") } else { format!("{kind}/{cause}/{n}") })
+    }
+
     /// Returns the attempts at a kind of effect, to change them.
     pub(super) fn tries(&mut self, kind: &str) -> &mut Tries {
         self.tries.entry(String::from(kind)).or_default()

@@ -56,7 +56,9 @@ async fn page(State(daemon): App, Query(query): Query<Since>) -> Answered<Json<V
     let since = query.since.unwrap_or(0);
     let reader = daemon.clone();
     blocking(move || {
-        if let (Cursor::Reset(_), Some(_)) = (reader.feed.judge(since).map_err(|e| cannot_read(&e))?, query.since) {
+        if let (Cursor::Reset(_), Some(_)) =
+            (reader.feed.judge(since).map_err(|e| cannot_read(&e))?, query.since)
+        {
             return Err(Failure::new(
                 axum::http::StatusCode::GONE,
                 "reset",

@@ -86,7 +86,9 @@ async fn land(
         Some((name, Ok(_))) => {
             let daemon = daemon.clone();
             let found = blocking(move || landed(&daemon, answer.seq, &key, &name)).await?;
-            found.map(Json).ok_or_else(|| Failure::bad("landed", "It landed, and its notes are long gone.", ""))
+            found
+                .map(Json)
+                .ok_or_else(|| Failure::bad("landed", "It landed, and its notes are long gone.", ""))
         }
         None => Err(Failure::new(
             axum::http::StatusCode::GATEWAY_TIMEOUT,
@@ -101,7 +103,9 @@ async fn land(
 fn landed(daemon: &Daemon, after: u64, wanted: &Key, name: &str) -> Option<wire::Landed> {
     let lines = daemon.feed.replay(after, NOTES_WITHIN).ok()?;
     lines.into_iter().find_map(|stamped| match stamped.line {
-        Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. })) if key == *wanted => {
+        Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. }))
+            if key == *wanted =>
+        {
             Some(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes })
         }
         _ => None,

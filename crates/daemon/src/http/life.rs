@@ -208,7 +208,11 @@ async fn undo(
     let id = match &body.session {
         Some(session) => daemon.find(session)?,
         None => last_parted(&daemon.engine.crew(), &request).ok_or_else(|| {
-            Refusal::new("nothing_to_undo", "Nothing was rejected, forgotten or removed.", "See \"oarlock trash ls\".")
+            Refusal::new(
+                "nothing_to_undo",
+                "Nothing was rejected, forgotten or removed.",
+                "See \"oarlock trash ls\".",
+            )
         })?,
     };
     daemon.wish(Wish::Session(id.clone(), Request::Undo(request))).await?;

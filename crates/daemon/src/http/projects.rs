@@ -71,7 +71,12 @@ fn described(crew: &Crew, id: &ProjectId, branch: Option<String>) -> Answered<Js
 
 fn no_project(id: &str) -> Failure {
     let id = oarlock_core::text::line(id, 60);
-    Refusal::new("not_found", format!("There is no project \"{id}\"."), "List them with \"oarlock project ls\".").into()
+    Refusal::new(
+        "not_found",
+        format!("There is no project \"{id}\"."),
+        "List them with \"oarlock project ls\".",
+    )
+    .into()
 }
 
 /// Shows a registered repository, with its default branch as git has it.

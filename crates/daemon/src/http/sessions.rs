@@ -56,10 +56,12 @@ struct ListQuery {
 #[utoipa::path(get, path = "/v1/sessions", params(ListQuery), responses((status = 200, body = Vec<wire::Session>)))]
 async fn list(State(daemon): App, Query(query): Query<ListQuery>) -> Json<Vec<wire::Session>> {
     let crew = daemon.engine.crew();
-    let of_project = |view: &wire::Session| query.project.as_ref().is_none_or(|project| *project == view.project);
-    let shown = crew.sessions.iter().filter(|(_, scope)| {
-        query.all || (scope.state.outcome.is_none() && !scope.state.is_hidden())
-    });
+    let of_project =
+        |view: &wire::Session| query.project.as_ref().is_none_or(|project| *project == view.project);
+    let shown = crew
+        .sessions
+        .iter()
+        .filter(|(_, scope)| query.all || (scope.state.outcome.is_none() && !scope.state.is_hidden()));
     let mut views: Vec<_> = shown.map(|(id, scope)| view::session(id, scope)).filter(of_project).collect();
     views.sort_by(|a, b| (&a.created_at, &a.name, &a.id).cmp(&(&b.created_at, &b.name, &b.id)));
     Json(views)
@@ -106,11 +108,17 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
     if oarlock_agents::find(&body.agent).is_none() {
         let known: Vec<_> = REGISTRY.iter().map(|agent| agent.name()).collect();
         let message = format!("There is no agent \"{}\".", oarlock_core::text::line(&body.agent, 40));
-        return Err(Failure::bad("no_agent", message, format!("Known: {}. Or run any command with --exec.", known.join(", "))));
+        return Err(Failure::bad(
+            "no_agent",
+            message,
+            format!("Known: {}. Or run any command with --exec.", known.join(", ")),
+        ));
     }
     let command = body.command.clone().filter(|command| !command.trim().is_empty());
     match (body.agent.as_str(), &command) {
-        ("exec", None) => Err(Failure::bad("no_command", "The exec agent needs a command.", "Give one with --exec CMD.")),
+        ("exec", None) => {
+            Err(Failure::bad("no_command", "The exec agent needs a command.", "Give one with --exec CMD."))
+        }
         ("exec", Some(command)) if command.contains('\0') => {
             Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
         }

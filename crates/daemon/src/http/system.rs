@@ -30,7 +30,11 @@ async fn healthz() -> &'static str {
 /// Answers 200 once requests are taken, 503 while the daemon stops.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, body = String), (status = 503, body = String)))]
 async fn readyz(State(daemon): App) -> (StatusCode, &'static str) {
-    if *daemon.shutdown.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+    if *daemon.shutdown.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
 }
 
 /// Tells who and where the daemon is, and how much it looks after.

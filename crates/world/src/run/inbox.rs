@@ -96,7 +96,9 @@ pub(crate) fn dialog_is_up(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
         .rev()
         .find_map(|(observation, _)| match observation {
             Observation::PermissionAsked { .. } => Some(true),
-            Observation::PermissionResolved | Observation::TurnStarted | Observation::TurnEnded(_) => Some(false),
+            Observation::PermissionResolved | Observation::TurnStarted | Observation::TurnEnded(_) => {
+                Some(false)
+            }
             _ => None,
         })
         .unwrap_or(false)

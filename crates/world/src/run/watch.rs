@@ -49,7 +49,8 @@ struct Post {
 
 impl Post {
     fn send(&self, watched: Watched) {
-        let rung = self.orders.send(watched).is_ok() && rustix::io::write(&*self.bell, &1_u64.to_ne_bytes()).is_ok();
+        let rung =
+            self.orders.send(watched).is_ok() && rustix::io::write(&*self.bell, &1_u64.to_ne_bytes()).is_ok();
         if !rung {
             error!("the watch over hosts is gone");
         }

@@ -27,7 +27,8 @@ pub(super) fn read_for_ever() -> Receiver<String> {
         let mut keys = Keys::default();
         let mut piece = [0; 4096];
         while let Ok(count) = io::stdin().read(&mut piece) {
-            let closed = count == 0 || keys.feed(&piece[..count]).into_iter().any(|text| send.send(text).is_err());
+            let closed =
+                count == 0 || keys.feed(&piece[..count]).into_iter().any(|text| send.send(text).is_err());
             if closed {
                 return;
             }

@@ -274,6 +274,11 @@ impl Keeper<'_> {
                 also.push((name.to_owned(), at));
             }
         }
+        // What `--autostash` set aside is held by these files alone.
+        for name in ["MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash"] {
+            let text = std::fs::read_to_string(self.dir.join(name)).unwrap_or_default();
+            also.extend(Oid::parse(text.trim()).map(|at| (name.to_owned(), at)));
+        }
         if self.kind == Kind::Clone {
             let format = "--format=%(objectname) %(refname)";
             let heads = self

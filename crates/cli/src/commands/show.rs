@@ -1,0 +1,75 @@
+//! `oarlock show`.
+
+use clap::Args;
+use oarlock_api::wire;
+
+use super::{Context, in_path};
+use crate::error::Done;
+use crate::out;
+
+/// Show everything about a session: its work, runs and messages
+#[derive(Args)]
+#[command(after_help = "Examples:\n  oarlock show payments\n  oarlock show payments --json | jq .runs")]
+pub struct Show {
+    /// The session: name, id, or a unique prefix
+    #[arg(value_name = "S")]
+    session: String,
+}
+
+pub fn run(context: &Context, show: &Show) -> Done {
+    let detail: wire::SessionDetail =
+        context.client()?.get(&format!("/v1/sessions/{}", in_path(&show.session)))?;
+    if context.json {
+        return out::json(&detail);
+    }
+    let session = &detail.session;
+    let outcome = session.outcome.as_ref().map(|outcome| format!(", {outcome}")).unwrap_or_default();
+    let short = |oid: &Option<String>| {
+        oid.as_ref().map(|oid| oid.chars().take(9).collect::<String>()).unwrap_or_default()
+    };
+    out::line(&format!("{} ({}) of {}", session.name, session.id, session.project));
+    out::line(&format!("status     {}{outcome}: {}", session.status, out::clean(&session.because)));
+    out::line(&format!("agent      {}", out::clean(&session.agent)));
+    out::line(&format!("branch     {}", session.branch));
+    if let Some(base_branch) = &session.base_branch {
+        out::line(&format!("lands on   {base_branch}, from {}", short(&session.base)));
+    }
+    if let (Some(ahead), Some(dirty)) = (session.ahead, session.dirty) {
+        out::line(&format!(
+            "work       {ahead} commits ahead at {}, {dirty} paths uncommitted",
+            short(&session.head)
+        ));
+    }
+    if let Some(workspace) = &session.workspace {
+        out::line(&format!("workspace  {workspace}"));
+    }
+    if let Some(trash) = &detail.trash {
+        out::line(&format!("trash      {trash}"));
+    }
+    out::line(&format!(
+        "ports      {} to {}",
+        detail.ports.0,
+        detail.ports.0.saturating_add(detail.ports.1).saturating_sub(1)
+    ));
+    if !detail.prompt.is_empty() {
+        let first = detail.prompt.lines().next().unwrap_or_default();
+        out::line(&format!("prompt     {}", out::cut(&out::clean(first), 70)));
+    }
+    for run in &detail.runs {
+        let end = match (&run.exit, &run.ended_at) {
+            (Some(exit), Some(at)) => format!("{} {} ago", out::clean(exit), out::age(at)),
+            _ => "live".into(),
+        };
+        out::line(&format!("run {:<6} {end}, began {} ago", run.id, out::age(&run.started_at)));
+    }
+    for message in &detail.messages {
+        let trouble =
+            if message.trouble.is_empty() { String::new() } else { format!(" ({})", message.trouble) };
+        out::line(&format!(
+            "message    {}{trouble}: {}",
+            message.state,
+            out::cut(&out::clean(&message.text), 60)
+        ));
+    }
+    Ok(())
+}

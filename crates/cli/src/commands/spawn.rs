@@ -1,0 +1,117 @@
+//! `oarlock spawn`.
+
+use std::io::Read;
+
+use clap::Args;
+use oarlock_api::wire;
+
+use super::{Context, request_id};
+use crate::error::{CliError, Done};
+use crate::out;
+
+/// Most sessions begun by one call: a slip of the finger must not start a thousand agents.
+const SPAWN_MAX: u16 = 100;
+
+/// Begin sessions: an agent each, in a workspace of its own
+///
+/// Returns at once; the workspace and the agent follow. The agent starts in a fresh checkout of the base on a branch of
+/// its own, with its prompt in the file that OARLOCK_PROMPT_FILE names and a block of ports from OARLOCK_PORT on.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  oarlock spawn --exec 'make lint-fix && git commit -am lint' --name lint\n  oarlock spawn 3 --agent scripted --prompt 'write a.txt hello ; commit add a'\n  cat brief.md | oarlock spawn --exec './agent.sh' --prompt -"
+)]
+pub struct Spawn {
+    /// How many, at most 100
+    #[arg(default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(SPAWN_MAX)), value_name = "N")]
+    count: u16,
+    /// The agent; see "oarlock doctor" for those known
+    #[arg(long, value_name = "A", conflicts_with = "exec")]
+    agent: Option<String>,
+    /// Any shell command as the agent, in a terminal of its own
+    #[arg(long, value_name = "CMD")]
+    exec: Option<String>,
+    /// What the agent is told first; - reads standard input
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    prompt: Option<String>,
+    /// The session's name: a-z, 0-9 and hyphens (default: from the prompt or the command)
+    #[arg(long)]
+    name: Option<String>,
+    /// The branch, tag or commit to start from (default: the project's default branch)
+    #[arg(long)]
+    base: Option<String>,
+    /// The branch to make (default: oarlock/NAME-ID/work)
+    #[arg(long)]
+    branch: Option<String>,
+    /// How the workspace is made
+    #[arg(long, value_parser = ["worktree", "clone"], default_value = "worktree")]
+    workspace: String,
+}
+
+pub fn run(context: &Context, spawn: &Spawn) -> Done {
+    let (agent, command) = agent(spawn)?;
+    if spawn.count > 1 && spawn.branch.is_some() {
+        return Err(CliError::Usage(
+            "One branch cannot be made for several sessions.".into(),
+            "Leave out --branch.".into(),
+        ));
+    }
+    let prompt = match spawn.prompt.as_deref() {
+        Some("-") => stdin()?,
+        Some(text) => text.into(),
+        None => String::new(),
+    };
+    let project = context.project()?;
+    let client = context.client()?;
+    let request = request_id();
+    let mut begun = Vec::new();
+    for number in 0..spawn.count {
+        let name = spawn.name.as_ref().map(|name| match spawn.count {
+            1 => name.clone(),
+            _ => format!("{name}-{}", number + 1),
+        });
+        let body = wire::Spawn {
+            project: project.clone(),
+            name,
+            agent: agent.clone(),
+            command: command.clone(),
+            prompt: prompt.clone(),
+            branch: spawn.branch.clone(),
+            base: spawn.base.clone(),
+            workspace: Some(spawn.workspace.clone()),
+        };
+        let session: wire::Session = client.post("/v1/sessions", &format!("{request}.{number}"), &body)?;
+        if !context.json {
+            out::line(&format!("Began {}", session.name));
+        }
+        begun.push(session);
+    }
+    if context.json {
+        return out::json(&begun);
+    }
+    out::talk("See them with \"oarlock ls\".");
+    Ok(())
+}
+
+fn agent(spawn: &Spawn) -> Result<(String, Option<String>), CliError> {
+    match (&spawn.agent, &spawn.exec) {
+        (None, Some(command)) => Ok(("exec".into(), Some(command.clone()))),
+        // `exec:CMD` is how lists show such an agent, so it is understood too.
+        (Some(agent), None) => Ok(match agent.strip_prefix("exec:") {
+            Some(command) => ("exec".into(), Some(command.into())),
+            None => (agent.clone(), None),
+        }),
+        _ => Err(CliError::Usage(
+            "No agent was named.".into(),
+            "Give one with --agent A, or any command with --exec CMD.".into(),
+        )),
+    }
+}
+
+/// Reads standard input whole.
+pub fn stdin() -> Result<String, CliError> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::io("read standard input", &error))?;
+    Ok(text)
+}

@@ -1,0 +1,105 @@
+//! Cases from seeds: a seed gives a script of moves, the script a case, and a failing script is made short.
+//!
+//! Scripts come from proptest, which shrinks them by leaving moves out; its generator is seeded by hand so that one
+//! number names a case for ever.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use crate::moves::Move;
+use crate::scenario::{Broken, Scenario, Setting};
+use crate::world::Typist;
+
+/// Moves of the longest script: enough for a few sessions to live, die and come back.
+const MOVES_MAX: usize = 400;
+/// Attempts to make a failing script shorter.
+const SHRINKS_MAX: u32 = 4_000;
+
+/// A case that broke an invariant.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed, for `OARLOCK_SIM_SEED`.
+    pub seed: u64,
+    /// What broke.
+    pub broken: Broken,
+    /// The shortest script found that breaks it.
+    pub script: Vec<Move>,
+    /// What happened in it, a line each.
+    pub story: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.story {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "{} does not hold: {}", self.broken.invariant, self.broken.says)?;
+        writeln!(f, "shortest script: {:?}", self.script)?;
+        write!(f, "again: OARLOCK_SIM_SEED={} cargo test -p oarlock-sim --test simulation", self.seed)
+    }
+}
+
+/// Returns the setting of a seed: odd seeds have hosts that type whatever they are given.
+#[must_use]
+pub fn setting_of(seed: u64) -> Setting {
+    let typist = if seed.is_multiple_of(2) { Typist::Remembers } else { Typist::TypesAnything };
+    Setting { typist, ..Setting::default() }
+}
+
+/// Plays a script to its end and lets the world come to rest; even lengths restart the daemon before that.
+///
+/// # Errors
+/// What broke first, with the story.
+pub fn play(script: &[Move], setting: Setting) -> Result<Scenario, (Broken, Vec<String>)> {
+    let mut scenario = Scenario::new(setting);
+    let mut run = || -> Result<(), Broken> {
+        for next in script {
+            scenario.play(*next)?;
+        }
+        if script.len().is_multiple_of(2) {
+            scenario.crash()?;
+        }
+        scenario.rest()
+    };
+    match run() {
+        Ok(()) => Ok(scenario),
+        Err(broken) => Err((broken, scenario.story)),
+    }
+}
+
+/// Plays the case of a seed.
+///
+/// # Errors
+/// What broke, in the shortest script found.
+pub fn check(seed: u64, setting: Setting) -> Result<(), Box<Failure>> {
+    let config =
+        Config { cases: 1, failure_persistence: None, max_shrink_iters: SHRINKS_MAX, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let last = RefCell::new(None);
+    let outcome = runner.run(&vec(any::<Move>(), 0..MOVES_MAX), |script| {
+        play(&script, setting).map(drop).map_err(|(broken, story)| {
+            let reason = TestCaseError::fail(broken.invariant);
+            *last.borrow_mut() = Some((broken, story));
+            reason
+        })
+    });
+    match (outcome, last.into_inner()) {
+        (Ok(()), _) => Ok(()),
+        (Err(TestError::Fail(_, script)), Some((broken, story))) => {
+            // The last failure seen while shrinking need not be the shortest one.
+            let (broken, story) = play(&script, setting).err().unwrap_or((broken, story));
+            Err(Box::new(Failure { seed, broken, script, story }))
+        }
+        (Err(error), _) => {
+            let broken = Broken { invariant: "the simulator itself", says: error.to_string() };
+            Err(Box::new(Failure { seed, broken, script: vec![], story: vec![] }))
+        }
+    }
+}
