@@ -138,8 +138,8 @@ pub fn ago(time: Duration) -> String {
     }
 }
 
-/// Returns a number with its noun.
-pub fn count(number: usize, noun: &str) -> String {
+/// Returns a number with its noun, in the plural unless it is one.
+pub fn count(number: u32, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Timestamp;
 use crate::session::fact::{Claim, Exit, Source};
 use crate::session::{Activity, Halt, MessageState, Outcome, Run, Session, Workspace};
+use crate::text::count;
 
 /// The word for what a session is doing. Names are API and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,7 +203,11 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
     if let Some((work, at)) = &session.work {
         let head = short(work.head.as_str());
         say(
-            format!("{} commits ahead at {head}, {} paths uncommitted.", work.ahead, work.dirty),
+            format!(
+                "{} ahead at {head}, {} uncommitted.",
+                count(work.ahead, "commit"),
+                count(work.dirty, "path")
+            ),
             Source::Git,
             *at,
         );
@@ -211,8 +216,8 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
         }
     }
     let waiting = session.messages.iter().filter(|message| message.is_waiting()).count();
-    if waiting > 0 {
-        say(format!("{waiting} messages wait to be typed."), Source::Oarlock, session.clock);
+    if let Ok(waiting @ 1..) = u32::try_from(waiting) {
+        say(format!("{} not typed yet.", count(waiting, "message")), Source::Oarlock, session.clock);
     }
     for message in &session.messages {
         if let MessageState::Refused(trouble) = &message.state {

@@ -35,6 +35,12 @@ pub fn line(text: &str, chars_max: usize) -> String {
     cut
 }
 
+/// Returns a number with its noun, in the plural unless it is one.
+#[must_use]
+pub fn count(number: u32, noun: &str) -> String {
+    if number == 1 { alloc::format!("1 {noun}") } else { alloc::format!("{number} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,10 +81,10 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::WorkSeen(work) => (
             "work_seen",
             format!(
-                "At {}, {} commits ahead, {} paths uncommitted.",
+                "At {}, {} ahead, {} uncommitted.",
                 short(&work.head.0),
-                work.ahead,
-                work.dirty
+                text::count(work.ahead, "commit"),
+                text::count(work.dirty, "path")
             ),
         ),
         Fact::MessageQueued { message, text, .. } => {
@@ -119,7 +119,7 @@ fn wished(fact: &Fact) -> (&'static str, String) {
             ("land_requested", format!("A person wants it landed ({how})."))
         }
         Fact::Landed { oid, onto, commits, .. } => {
-            ("landed", format!("Landed {commits} commits on {onto} as {}.", short(&oid.0)))
+            ("landed", format!("Landed {} on {onto} as {}.", text::count(*commits, "commit"), short(&oid.0)))
         }
         Fact::LandRefused { trouble, .. } => ("land_refused", format!("Not landed: {}", trouble.message)),
         Fact::FarewellRequested { why, .. } => match why {

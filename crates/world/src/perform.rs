@@ -9,6 +9,7 @@ use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
 use oarlock_core::session::fact::{Brief, Fact, Farewell, How, LandWish, Trouble, Work, WorkspaceKind};
 use oarlock_core::session::{Checkout, Effect, PATHS_MAX, Session};
+use oarlock_core::text;
 use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
@@ -162,7 +163,7 @@ impl World {
         if dirty > 0 && !land.wish.committed_only {
             return Err(hinted(
                 "uncommitted",
-                format!("{dirty} paths are changed and not committed."),
+                format!("Not committed: {}.", text::count(count(dirty), "changed path")),
                 format!(
                     "Have them committed, or land what is committed with \"oarlock land {} --committed-only\"; the rest \
                      stays in the trash.",
@@ -202,7 +203,7 @@ impl World {
             base_before: core_oid(&landed.base_before),
             head: core_oid(&head),
             onto: land.base_branch.into(),
-            commits: u32::try_from(landed.commits.len()).unwrap_or(u32::MAX),
+            commits: brought(&landed),
             notes: landed.followed.iter().filter_map(followed).collect(),
         })
     }
@@ -426,7 +427,6 @@ fn farewell(why: Farewell) -> &'static str {
 fn read_work(path: &Path, base: &str, branch: &str) -> Result<Work, Trouble> {
     let state = workspace::state(path, base).map_err(|error| of_workspace(&error))?;
     let strayed = state.branch.as_deref() != Some(branch);
-    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(Work {
         head: state.head.as_ref().map(core_oid).unwrap_or_default(),
         strayed_to: strayed.then(|| state.branch.clone().unwrap_or_else(|| "a detached commit".into())),
@@ -457,6 +457,20 @@ fn message(repository: &Path, head: &crate::git::Oid, land: &LandJob<'_>) -> Str
         message.push_str(&format!("\n* and {} more", subjects.len() - SUBJECTS_MAX));
     }
     message
+}
+
+/// Counts the session's own commits in a landing: the merge commit is not one of them.
+fn brought(landed: &landing::Landed) -> u32 {
+    let gained = count(landed.commits.len() as u64);
+    match landed.how {
+        landing::How::Merge => gained.saturating_sub(1).max(1),
+        landing::How::Squash | landing::How::Rebase => gained,
+    }
+}
+
+/// Turns a count of git's into one of ours.
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Says what became of a checkout of the base; one that followed needs no word.

@@ -64,7 +64,7 @@ pub fn run(context: &Context, land: &Land) -> Done {
     if context.json {
         return out::json(&landed);
     }
-    let commits = out::count(usize::try_from(landed.commits).unwrap_or(usize::MAX), "commit");
+    let commits = out::count(landed.commits, "commit");
     out::line(&format!(
         "Landed {} on {}: {commits}, now at {}",
         landed.name,
@@ -94,7 +94,7 @@ fn look(context: &Context, client: &Client, path: &str, land: &Land) -> Result<O
         return Ok(None);
     }
     if !context.json {
-        let files = out::count(usize::try_from(preview.files).unwrap_or(usize::MAX), "file");
+        let files = out::count(preview.files, "file");
         out::line(&format!("{files}, +{} -{} onto {}", preview.insertions, preview.deletions, preview.onto));
         for (oid, subject) in preview.commits.iter().rev().take(COMMITS_SHOWN) {
             out::line(&format!("  {} {}", short(oid), out::clean(subject)));
@@ -103,11 +103,11 @@ fn look(context: &Context, client: &Client, path: &str, land: &Land) -> Result<O
             out::line(&format!("  and {} more", preview.commits.len() - COMMITS_SHOWN));
         }
         if land.dry_run && preview.dirty > 0 {
-            out::line(&format!("{} paths are changed and not committed.", preview.dirty));
+            out::line(&format!("Not committed: {}.", out::count(preview.dirty, "changed path")));
         }
     }
     if land.dry_run && !preview.conflicts.is_empty() {
-        let count = out::count(preview.conflicts.len(), "path");
+        let count = out::count(u32::try_from(preview.conflicts.len()).unwrap_or(u32::MAX), "path");
         return Err(CliError::Refused(
             wire::Error {
                 code: "conflicts".into(),

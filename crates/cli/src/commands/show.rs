@@ -36,8 +36,10 @@ pub fn run(context: &Context, show: &Show) -> Done {
     }
     if let (Some(ahead), Some(dirty)) = (session.ahead, session.dirty) {
         out::line(&format!(
-            "work       {ahead} commits ahead at {}, {dirty} paths uncommitted",
-            short(&session.head)
+            "work       {} ahead at {}, {} uncommitted",
+            out::count(ahead, "commit"),
+            short(&session.head),
+            out::count(dirty, "path")
         ));
     }
     if let Some(workspace) = &session.workspace {
