@@ -40,6 +40,8 @@ pub enum Step {
     Append(String, String),
     /// Commit everything, with a subject.
     Commit(String),
+    /// Merge a branch, keeping its own side where both changed the same lines.
+    Merge(String),
     /// Put up a permission dialog and wait until it is answered.
     Ask(String),
     /// Ask the person something and end the turn.
@@ -102,6 +104,7 @@ fn step(line: &str) -> Result<Step, String> {
         "write" => file().map(|(path, text)| Step::Write(path, text))?,
         "append" => file().map(|(path, text)| Step::Append(path, text))?,
         "commit" => Step::Commit(rest.into()),
+        "merge" if !rest.is_empty() && !rest.starts_with('-') => Step::Merge(rest.into()),
         "ask" => Step::Ask(rest.into()),
         "question" => Step::Question(rest.into()),
         "claim" => Step::Claim(rest.into()),

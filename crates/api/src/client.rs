@@ -46,9 +46,13 @@ pub enum ClientError {
     Refused(wire::Error, u16),
 }
 
+/// Brings a daemon back, and returns its socket; `None` when it cannot.
+type Revive = Box<dyn Fn() -> Option<PathBuf>>;
+
 /// A client of one daemon.
 pub struct Client {
-    socket: PathBuf,
+    socket: std::cell::RefCell<PathBuf>,
+    revive: Option<Revive>,
     runtime: Runtime,
     token: Option<String>,
 }
@@ -64,13 +68,15 @@ impl Client {
     /// When the system has no room for an event loop.
     pub fn new(socket: &Path, token: Option<String>) -> Result<Self, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
-        Ok(Self { socket: socket.to_owned(), runtime, token })
+        Ok(Self { socket: socket.to_owned().into(), revive: None, runtime, token })
     }
 
-    /// Returns the socket.
+    /// Asks once more, after this was called, when the daemon died before it answered. A wish bears an id, so asking twice
+    /// is wishing once.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn reviving(mut self, revive: impl Fn() -> Option<PathBuf> + 'static) -> Self {
+        self.revive = Some(Box::new(revive));
+        self
     }
 
     /// Reads something.
@@ -86,7 +92,7 @@ impl Client {
     /// # Errors
     /// When no daemon answers, or it refuses.
     pub fn get_bytes(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.runtime.block_on(self.exchange(Method::GET, path, None, Bytes::new()))
+        self.ask(&Method::GET, path, None, &Bytes::new())
     }
 
     /// Asks for something, under a request id: the same id is the same wish.
@@ -118,9 +124,28 @@ impl Client {
         request: Option<&str>,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let bytes = self.runtime.block_on(self.exchange(method, path, request, body))?;
+        let bytes = self.ask(&method, path, request, &body)?;
         let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         serde_json::from_slice(bytes).map_err(broken)
+    }
+
+    fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        request: Option<&str>,
+        body: &Bytes,
+    ) -> Result<Bytes, ClientError> {
+        let once = || self.runtime.block_on(self.exchange(method.clone(), path, request, body.clone()));
+        match (once(), &self.revive) {
+            (Err(ClientError::NoDaemon { .. } | ClientError::Broken(_)), Some(revive)) => {
+                if let Some(socket) = revive() {
+                    self.socket.replace(socket);
+                }
+                once()
+            }
+            (answer, _) => answer,
+        }
     }
 
     async fn exchange(
@@ -147,9 +172,9 @@ impl Client {
         request: Option<&str>,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::NoDaemon { socket: self.socket.clone(), source })?;
+        let socket = self.socket.borrow().clone();
+        let connected = UnixStream::connect(&socket).await;
+        let stream = connected.map_err(|source| ClientError::NoDaemon { socket, source })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use crate::out;
 
 /// How long a daemon may take until it takes requests: replaying a long log in a debug build is the slowest.
 const READY_WAIT: Duration = Duration::from_secs(30);
+/// How long another daemon is waited for before this one is started again.
+const LAUNCH_AGAIN: Duration = Duration::from_millis(300);
 /// How long a stopping daemon may take: its requests drain for 5 s.
 const GONE_WAIT: Duration = Duration::from_secs(15);
 /// Pause between two looks at a daemon that is coming or going.
@@ -33,28 +35,37 @@ pub fn answers(place: &Place) -> bool {
     socket(place).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
 }
 
-/// Returns a client of the running daemon, starting one first when none runs.
+/// Returns a client of the running daemon, starting one first when none runs. A daemon that dies under a request is
+/// replaced, and the request made again.
 pub fn client(place: &Place) -> Result<Client, CliError> {
     if !answers(place) {
         start(place)?;
     }
-    let token = std::env::var("OARLOCK_TOKEN").ok().filter(|token| !token.is_empty());
-    Ok(Client::new(&socket(place)?, token)?)
+    let again = place.clone();
+    let revive = move || {
+        start(&again).ok()?;
+        socket(&again).ok()
+    };
+    Ok(plain_client(place)?.reviving(revive))
 }
 
 /// Returns a client of the running daemon; none is started.
 pub fn running(place: &Place) -> Result<Client, CliError> {
-    if !answers(place) {
-        return Err(CliError::NoDaemon(
-            format!("No daemon runs on {}.", place.state().display()),
-            "Start it with \"oarlock start\".".into(),
-        ));
+    if answers(place) {
+        return plain_client(place);
     }
+    Err(CliError::NoDaemon(
+        format!("No daemon runs on {}.", place.state().display()),
+        "Start it with \"oarlock start\".".into(),
+    ))
+}
+
+fn plain_client(place: &Place) -> Result<Client, CliError> {
     let token = std::env::var("OARLOCK_TOKEN").ok().filter(|token| !token.is_empty());
     Ok(Client::new(&socket(place)?, token)?)
 }
 
-/// Starts a daemon in the background and returns once it takes requests.
+/// Makes sure that a daemon takes requests, starting one in the background when none does.
 pub fn start(place: &Place) -> Result<(), CliError> {
     if std::env::var_os("OARLOCK_RUN").is_some() {
         // The run's host ends everything that was started in the run, and this daemon would be part of it.
@@ -65,7 +76,27 @@ pub fn start(place: &Place) -> Result<(), CliError> {
     }
     place.make()?;
     let errors = place.state().join("log/start.err");
-    let stderr = File::create(&errors).map_err(|error| CliError::io("write the daemon's log", &error))?;
+    // One that was just killed may still hold the lock for a moment, and somebody else may be starting one.
+    let deadline = Instant::now() + READY_WAIT;
+    loop {
+        if launch(&errors, place)? || wait(LAUNCH_AGAIN, || answers(place)) {
+            return Ok(());
+        }
+        let why = std::fs::read_to_string(&errors).unwrap_or_default();
+        if !why.contains("already running") || Instant::now() > deadline {
+            let why =
+                why.lines().map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join(" ");
+            return Err(CliError::NoDaemon(
+                format!("The daemon could not be started: {}", out::clean(why.trim())),
+                format!("Its log is {}; \"oarlock doctor\" looks further.", place.log().display()),
+            ));
+        }
+    }
+}
+
+/// Starts a daemon process, and returns whether it came to take requests.
+fn launch(errors: &Path, place: &Place) -> Result<bool, CliError> {
+    let stderr = File::create(errors).map_err(|error| CliError::io("write the daemon's log", &error))?;
     let oarlock =
         std::env::current_exe().map_err(|error| CliError::io("find oarlock's own program", &error))?;
     let mut daemon = Command::new(oarlock)
@@ -82,24 +113,7 @@ pub fn start(place: &Place) -> Result<(), CliError> {
         // The end of the pipe without the word means that the daemon ended.
         BufReader::new(pipe.take(64)).read_line(&mut word).map(|_| word).unwrap_or_default()
     });
-    if said.as_deref() == Some("ready\n") {
-        return Ok(());
-    }
-    // Somebody else may have started one at the same moment: then that one is as good.
-    if wait(READY_WAIT, || answers(place) || daemon.try_wait().is_ok_and(|ended| ended.is_some()))
-        && answers(place)
-    {
-        return Ok(());
-    }
-    if wait(Duration::from_secs(2), || answers(place)) {
-        return Ok(());
-    }
-    let why = std::fs::read_to_string(&errors).unwrap_or_default();
-    let why = why.lines().map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join(" ");
-    Err(CliError::NoDaemon(
-        format!("The daemon could not be started: {}", out::clean(why.trim())),
-        format!("Its log is {}; \"oarlock doctor\" looks further.", place.log().display()),
-    ))
+    Ok(said.as_deref() == Some("ready\n"))
 }
 
 /// Waits until no daemon listens. Returns whether that came true in time.

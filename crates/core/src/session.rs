@@ -84,6 +84,18 @@ pub struct Checkout {
     pub notes: Vec<String>,
 }
 
+impl Checkout {
+    /// Returns the revision from which commits ahead are counted: the branch they land on, so that what was merged from
+    /// it does not count. A clone does not have that branch; there it is the commit it started from.
+    #[must_use]
+    pub fn counts_from(&self, kind: fact::WorkspaceKind) -> String {
+        match kind {
+            fact::WorkspaceKind::Worktree => format!("refs/heads/{}", self.base_branch),
+            fact::WorkspaceKind::Clone => self.base.0.clone(),
+        }
+    }
+}
+
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -338,13 +350,13 @@ impl Session {
     }
 
     /// Wants git read after what may have changed it.
-    fn decide_work(&self, checkout: &Checkout, decision: &mut Decision<Effect>) {
+    fn decide_work(&self, brief: &Brief, checkout: &Checkout, decision: &mut Decision<Effect>) {
         let Some(due) = self.work_due else { return };
         decision.want(
             format!("work/{due}"),
             Effect::ReadWork {
                 workspace: checkout.path.clone(),
-                base: checkout.base.0.clone(),
+                base: checkout.counts_from(brief.workspace),
                 branch: checkout.branch.clone(),
             },
         );
@@ -388,7 +400,7 @@ impl Machine for Session {
             }
             None => {}
             Some(checkout) => {
-                session.decide_work(checkout, &mut decision);
+                session.decide_work(brief, checkout, &mut decision);
                 session.decide_landing(brief, checkout, &mut decision);
                 session.decide_messages(&mut decision);
                 if session.outcome.is_none() {

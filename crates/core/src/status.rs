@@ -138,7 +138,7 @@ fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Statu
     let (status, says) = match &run.activity {
         Activity::Unknown => (
             Status::Working,
-            "Its process lives; this agent has told nothing more, so it may as well be idle.".to_string(),
+            "Its process lives; the agent has told nothing yet, so it may be busy or idle.".to_string(),
         ),
         Activity::Working => (Status::Working, "The agent is in a turn.".into()),
         Activity::Idle => (Status::Idle, "The agent ended its turn and waits.".into()),

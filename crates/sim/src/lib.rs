@@ -21,6 +21,6 @@ pub mod invariants;
 pub mod moves;
 pub mod sabotage;
 pub mod scenario;
-//pub mod script;
+pub mod script;
 pub mod store;
 pub mod world;

@@ -168,7 +168,7 @@ pub enum Refusal {
         head: Oid,
     },
     /// The two cannot be merged.
-    #[error("{} paths conflict with {base_branch}", conflicts.len())]
+    #[error("{} with {base_branch}", conflicting(conflicts.len()))]
     Conflicts {
         /// The base branch.
         base_branch: String,
@@ -260,6 +260,11 @@ pub enum Refusal {
         #[source]
         source: GitError,
     },
+}
+
+/// Says how many files conflict.
+fn conflicting(files: usize) -> String {
+    if files == 1 { "1 file conflicts".into() } else { format!("{files} files conflict") }
 }
 
 impl From<GitError> for Refusal {

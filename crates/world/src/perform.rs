@@ -333,6 +333,7 @@ impl Perform for World {
             let (session, run, cursor) = (id.clone(), live.id, live.cursor);
             self.observer.look(reports, Target::Inbox { session, run, folder, cursor, agent });
         }
+        let kind = session.brief.as_ref().map(|brief| brief.workspace).unwrap_or_default();
         if let Some(checkout) = session.checkout()
             && let Some(git_dir) = crate::git::read::git_dir(Path::new(&checkout.path))
         {
@@ -342,7 +343,7 @@ impl Perform for World {
             let target = Target::Head {
                 session: id.clone(),
                 workspace: PathBuf::from(&checkout.path),
-                base: checkout.base.0.clone(),
+                base: checkout.counts_from(kind),
                 branch: checkout.branch.clone(),
             };
             self.observer.look(logs, target);

@@ -101,6 +101,10 @@ impl Actor {
             Step::Write(path, words) => put(path, words, false)?,
             Step::Append(path, words) => put(path, words, true)?,
             Step::Commit(subject) => commit(subject)?,
+            Step::Merge(branch) => {
+                git(&["merge", "--quiet", "--no-edit", "--strategy-option=ours", branch])?;
+                say(&format!("Merged {branch}."));
+            }
             Step::Ask(what) => self.ask(what),
             Step::Question(what) => {
                 say(what);

@@ -269,6 +269,8 @@ impl Session {
             }
             Some(_) | None => self.begin_parting(why, seq),
         }
+        // What a farewell ends was stopped by a person: an undo finds it stopped, not failed.
+        self.halt = self.halt.or(self.live_run().map(|_| Halt::Stop));
         self.run_wanted = None;
         self.take_for_begun();
         let outcome = match why {

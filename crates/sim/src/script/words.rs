@@ -1,0 +1,365 @@
+//! The words of a script, and what they mean.
+//!
+//! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT: PROMPT`,
+//! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
+//! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
+//!
+//! Facts are seen (`NAME sees FACT`) or answer an effect (`NAME KEY -> FACT; FACT`, `nothing` for none): `ready`,
+//! `removed to trash`, `removed nothing`, `up`, `fails: WHY`, `fails for now: WHY`, `refused CODE: WHY`, `typed`,
+//! `not typed: WHY`, `not typed for good: WHY`, `landed`, `work HEAD ahead N dirty N`, `message M typed|taken run N`, and
+//! of a run, `run N` with `up`, `exits N: LAST WORDS`, `dies of signal N`, `not started: WHY`, `host lost`,
+//! `begins a turn`, `ends its turn`, `ends its turn with error CLASS`, `asks permission: WHAT`, `permission resolved`,
+//! `asks: WHAT`, `is rate limited`, `claims done|phase_done|handing_off|stuck: NOTE`, `is conversation ID`, `takes M`.
+
+use oarlock_core::crew::Spawn;
+use oarlock_core::fleet;
+use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, SessionId};
+use oarlock_core::machine::Key;
+use oarlock_core::playbook::{Playbook, supervise};
+use oarlock_core::session::fact::{
+    Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt, Role, Source, Trouble,
+    TurnEnd, Work, WorkspaceKind,
+};
+use oarlock_core::session::{Effect, Request};
+
+/// Makes a request once its id is known.
+pub type Make<R> = Box<dyn FnOnce(RequestId) -> R>;
+
+/// A line of a script.
+pub enum Input {
+    /// Time passes, or jumps back.
+    Pass {
+        /// Whether it goes on.
+        forward: bool,
+        /// How far, in milliseconds.
+        ms: u64,
+    },
+    /// The daemon dies and is started again.
+    Crash,
+    /// A person looks for a session.
+    Find(String),
+    /// A person begins a session.
+    Spawn {
+        /// The request's id, when the script gives one.
+        request: Option<String>,
+        /// What is wished, under an empty request id.
+        spawn: Box<Spawn>,
+    },
+    /// A wish about projects.
+    Fleet {
+        /// The request's id, when the script gives one.
+        request: Option<String>,
+        /// The wish.
+        make: Make<fleet::Request>,
+    },
+    /// A wish about a session.
+    Ask {
+        /// The request's id, when the script gives one.
+        request: Option<String>,
+        /// The session's id or name.
+        session: String,
+        /// The wish.
+        make: Make<Request>,
+    },
+    /// Something was seen.
+    Seen {
+        /// The session's id or name.
+        session: String,
+        /// What.
+        fact: Box<Fact>,
+    },
+    /// An effect came back.
+    Settled {
+        /// The session's id or name.
+        session: String,
+        /// Its key, or a pattern with one `*`.
+        key: String,
+        /// What came of it, for [`answer`].
+        facts: Vec<String>,
+    },
+}
+
+/// Reads a line.
+///
+/// # Errors
+/// When it means nothing.
+pub fn parse(line: &str) -> Result<Input, String> {
+    let clock = [("+", true), ("-", false)].into_iter().find_map(|(sign, forward)| {
+        line.strip_prefix(sign).and_then(duration_ms).map(|ms| Input::Pass { forward, ms })
+    });
+    if let Some(pass) = clock {
+        return Ok(pass);
+    }
+    if line == "crash" {
+        return Ok(Input::Crash);
+    }
+    if let Some((session, rest)) = line.split_once(" sees ") {
+        let fact = Box::new(fact(rest)?);
+        return Ok(Input::Seen { session: session.into(), fact });
+    }
+    if let Some((head, facts)) = line.split_once(" ->") {
+        let (session, key) = head.split_once(' ').ok_or("a session and a key stand before ->")?;
+        let facts = facts.split(';').map(|fact| fact.trim().to_owned());
+        let facts = facts.filter(|fact| !fact.is_empty() && fact != "nothing").collect();
+        return Ok(Input::Settled { session: session.into(), key: key.into(), facts });
+    }
+    wish(line)
+}
+
+/// Reads `5s`, `500ms`, `2m` or `1h`.
+fn duration_ms(text: &str) -> Option<u64> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    units.into_iter().find_map(|(unit, ms)| Some(text.strip_suffix(unit)?.parse::<u64>().ok()? * ms))
+}
+
+fn wish(line: &str) -> Result<Input, String> {
+    let (request, line) = match line.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+        Some((id, rest)) => (Some(id.to_owned()), rest),
+        None => (None, line),
+    };
+    let (head, text) = match line.split_once(':') {
+        Some((head, text)) => (head, text.trim().to_owned()),
+        None => (line, String::new()),
+    };
+    let words: Vec<&str> = head.split_whitespace().collect();
+    match words[..] {
+        ["find", text] => Ok(Input::Find(text.into())),
+        ["spawn", ref rest @ ..] => Ok(Input::Spawn { request, spawn: Box::new(spawn(rest, text)?) }),
+        ["project", "add", path] => {
+            let path = path.to_owned();
+            Ok(Input::Fleet { request, make: Box::new(|id| fleet::Request::AddProject(id, path)) })
+        }
+        ["project", "rm", project] => {
+            let project = ProjectId::from(project);
+            Ok(Input::Fleet { request, make: Box::new(|id| fleet::Request::RemoveProject(id, project, 0)) })
+        }
+        [verb, session, ref rest @ ..] => {
+            let make = session_wish(verb, rest, text).ok_or_else(|| format!("what is {line:?}?"))?;
+            Ok(Input::Ask { request, session: session.into(), make })
+        }
+        _ => Err(format!("what is {line:?}?")),
+    }
+}
+
+fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>> {
+    Some(match (verb, rest) {
+        ("send", [message]) => {
+            let message = MessageId::from(*message);
+            Box::new(|id| Request::Send(id, message, Author::Person, text))
+        }
+        ("stop", []) => Box::new(Request::Stop),
+        ("kill", []) => Box::new(Request::Kill),
+        ("resume", []) => Box::new(|id| Request::Resume(id, text)),
+        ("rename", [name]) => {
+            let name = Name::parse(name)?;
+            Box::new(|id| Request::Rename(id, name))
+        }
+        ("land", options) => {
+            let has = |option| options.contains(&option);
+            let (how, keep, now) =
+                (if has("--squash") { How::Squash } else { How::Merge }, has("--keep"), has("--now"));
+            let wish = LandWish { how, message: None, committed_only: now, expect_base: None, keep };
+            Box::new(move |id| Request::Land(id, wish, now))
+        }
+        ("reject", []) => Box::new(|id| Request::Part(id, Farewell::Rejected)),
+        ("forget", []) => Box::new(|id| Request::Part(id, Farewell::Forgotten)),
+        ("rm", []) => Box::new(|id| Request::Part(id, Farewell::Removed)),
+        ("undo", []) => Box::new(Request::Undo),
+        _ => return None,
+    })
+}
+
+fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
+    let (mut name, mut id, mut project) = (None, None, "app");
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "as" => id = rest.next().copied(),
+            "on" => project = rest.next().copied().unwrap_or(project),
+            word => name = Some(word),
+        }
+    }
+    let id = id.map(str::to_owned).or_else(|| name.map(|name| format!("id-{name}")));
+    Ok(Spawn {
+        request: RequestId::default(),
+        id: SessionId(id.ok_or("a spawn without a name needs \"as ID\"")?),
+        project: project.into(),
+        name: name.map(|name| Name::parse(name).ok_or(format!("{name} is no name"))).transpose()?,
+        agent: Agent { name: "claude-code".into(), command: None },
+        prompt,
+        branch: None,
+        base: None,
+        workspace: WorkspaceKind::Worktree,
+        playbook: Playbook::Supervise(supervise::Options {}),
+    })
+}
+
+fn trouble(text: &str) -> Trouble {
+    let (code, message) = text.split_once(':').unwrap_or(("io", text));
+    Trouble { code: code.trim().into(), message: message.trim().into(), hint: String::new(), paths: vec![] }
+}
+
+/// Reads what came of an effect.
+///
+/// # Errors
+/// When it means nothing, or nothing for this effect.
+pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) -> Result<Fact, String> {
+    let because = |prefix: &str| text.strip_prefix(prefix).map(|why| trouble(&format!("io:{why}")));
+    let failed =
+        |trouble, transient| Ok(Fact::PerformFailed { key: key.clone(), trouble, transient });
+    if let Some(trouble) = because("fails for now:") {
+        return failed(trouble, true);
+    }
+    if let Some(trouble) = because("fails:") {
+        return failed(trouble, false);
+    }
+    if let Some(why) = text.strip_prefix("refused ") {
+        let (key, trouble) = (key.clone(), trouble(why));
+        return match key.kind() {
+            "land" => Ok(Fact::LandRefused { key, trouble }),
+            "remove" => Ok(Fact::RemovalRefused { key, trouble }),
+            "undo" => Ok(Fact::UndoRefused { key, trouble }),
+            kind => Err(format!("{kind} cannot be refused")),
+        };
+    }
+    match (text, effect) {
+        ("ready", Some(Effect::PrepareWorkspace { brief } | Effect::RestoreWorkspace { brief, .. })) => {
+            Ok(Fact::WorkspaceReady {
+                path: format!("/ws/{id}"),
+                branch: brief.branch.clone(),
+                base_branch: "main".into(),
+                base: Oid::from("c0"),
+                head: Oid::from("c0"),
+                notes: vec![],
+            })
+        }
+        ("removed to trash", Some(Effect::RemoveWorkspace { trash, .. })) => {
+            Ok(Fact::WorkspaceRemoved { trash: Some(trash.clone()), branch_kept: true })
+        }
+        ("removed nothing", _) => Ok(Fact::WorkspaceRemoved { trash: None, branch_kept: true }),
+        ("up", Some(Effect::StartRun { run, .. })) => Ok(up(*run)),
+        ("landed", Some(Effect::Land { base_branch, .. })) => Ok(Fact::Landed {
+            key: key.clone(),
+            oid: Oid::from("c9"),
+            base_before: Oid::from("c0"),
+            head: Oid::from("c1"),
+            onto: base_branch.clone(),
+            commits: 1,
+            notes: vec![],
+        }),
+        (_, Some(Effect::Deliver { run, message, .. } | Effect::SeekReceipt { run, message })) => {
+            typed(text, message, *run)
+        }
+        _ => fact(text),
+    }
+}
+
+fn up(run: RunId) -> Fact {
+    Fact::RunStarted { run, role: Role::Builder, host_pid: 100 + run.0 }
+}
+
+fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
+    let message = message.clone();
+    if text == "typed" {
+        return Ok(Fact::MessageReceipt { message, run, receipt: Receipt::Typed });
+    }
+    let refused = [("not typed for good:", false), ("not typed:", true)];
+    let found = refused.into_iter().find_map(|(prefix, again)| {
+        let trouble = trouble(&format!("not_typed:{}", text.strip_prefix(prefix)?));
+        Some(Fact::MessageNotTyped { message: message.clone(), trouble, again })
+    });
+    found.map_or_else(|| fact(text), Ok)
+}
+
+/// Reads what was seen.
+fn fact(text: &str) -> Result<Fact, String> {
+    let (head, note) = match text.split_once(':') {
+        Some((head, note)) => (head, note.trim()),
+        None => (text, ""),
+    };
+    let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text} is no number"));
+    let words: Vec<&str> = head.split_whitespace().collect();
+    match words[..] {
+        ["run", run, ref rest @ ..] => of_run(RunId(number(run)?), rest, note),
+        ["work", head, "ahead", ahead, "dirty", dirty] => Ok(Fact::WorkSeen(Work {
+            head: Oid::from(head),
+            strayed_to: None,
+            ahead: number(ahead)?,
+            dirty: number(dirty)?,
+        })),
+        ["message", message, how, "run", run] => {
+            let receipt = if how == "taken" { Receipt::Taken } else { Receipt::Typed };
+            Ok(Fact::MessageReceipt { message: message.into(), run: RunId(number(run)?), receipt })
+        }
+        _ => Err(format!("what is {text:?}?")),
+    }
+}
+
+fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
+    let code = |text: &str| text.parse::<i32>().map_err(|_| format!("{text} is no number"));
+    let what = note.to_owned();
+    let exit = match words {
+        ["up"] => return Ok(up(run)),
+        ["exits", number] => Some(Exit::Code(code(number)?)),
+        ["dies", "of", "signal", number] => Some(Exit::Signal(code(number)?)),
+        ["not", "started"] => Some(Exit::NotStarted(what.clone())),
+        ["host", "lost"] => Some(Exit::Unknown),
+        _ => None,
+    };
+    if let Some(exit) = exit {
+        let last_words = if matches!(exit, Exit::NotStarted(_)) { String::new() } else { what };
+        return Ok(Fact::RunEnded { run, exit, last_words });
+    }
+    let observation = match words {
+        ["begins", "a", "turn"] => Observation::TurnStarted,
+        ["ends", "its", "turn"] => Observation::TurnEnded(TurnEnd::Ok),
+        ["ends", "its", "turn", "with", "error", class] => {
+            Observation::TurnEnded(TurnEnd::Error((*class).into()))
+        }
+        ["asks", "permission"] => Observation::PermissionAsked { what },
+        ["permission", "resolved"] => Observation::PermissionResolved,
+        ["asks"] => Observation::QuestionAsked { what },
+        ["is", "rate", "limited"] => Observation::RateLimited { until: None },
+        ["claims", claim] => Observation::Claimed { claim: read_claim(claim)?, note: what },
+        ["is", "conversation", id] => Observation::Started { conversation: Some((*id).into()) },
+        ["takes", message] => Observation::MessageTaken { message: (*message).into() },
+        _ => return Err(format!("what does run {run} do: {words:?}?")),
+    };
+    Ok(Fact::Observed { run, source: Source::Hook, observation, cursor: 0 })
+}
+
+fn read_claim(word: &str) -> Result<Claim, String> {
+    match word {
+        "done" => Ok(Claim::Done),
+        "phase_done" => Ok(Claim::PhaseDone),
+        "handing_off" => Ok(Claim::HandingOff),
+        "stuck" => Ok(Claim::Stuck),
+        _ => Err(format!("{word} is no claim")),
+    }
+}
+
+/// Returns what an effect is about, in a few words.
+#[must_use]
+pub fn effect_words(effect: &Effect) -> String {
+    match effect {
+        Effect::PrepareWorkspace { brief } => {
+            format!("prepare workspace on {}, ports from {}", brief.branch, brief.ports.first)
+        }
+        Effect::StartRun { run, prompt, .. } => format!("start run {run}: \"{prompt}\""),
+        Effect::StopRun { run, grace_ms: 0 } => format!("stop run {run} at once"),
+        Effect::StopRun { run, grace_ms } => format!("stop run {run} within {grace_ms} ms"),
+        Effect::Deliver { run, text, .. } => format!("type into run {run}: \"{text}\""),
+        Effect::SeekReceipt { run, message } => format!("ask whether run {run} got {message}"),
+        Effect::ReadWork { .. } => "read work".into(),
+        Effect::Land { branch, base_branch, wish, .. } => {
+            format!("land {branch} on {base_branch} by {:?}", wish.how).to_lowercase()
+        }
+        Effect::RemoveWorkspace { workspace, trash, .. } if workspace.is_empty() => {
+            format!("remove what was begun of the workspace to trash {trash}")
+        }
+        Effect::RemoveWorkspace { workspace, trash, .. } => format!("remove {workspace} to trash {trash}"),
+        Effect::RestoreWorkspace { trash, brief, .. } => {
+            format!("restore trash {trash}, ports from {}", brief.ports.first)
+        }
+    }
+}
