@@ -30,11 +30,11 @@ pub fn run(keep: bool, folder: Option<&Path>) -> Done {
             Err(CliError::Said(oarlock_api::exit::INTERRUPTED))
         }
         Err(stage::Miss::Wrong(what)) => {
-            stage.keep_for_looking();
+            stage.leave_folder();
             Err(CliError::failed(
                 format!("The demo went wrong: {what}"),
                 format!(
-                    "Everything is left in {}; the daemon's log is in state/log.",
+                    "The folder is left: {}; the daemon's log is in state/log.",
                     stage.folder().display()
                 ),
             ))

@@ -42,6 +42,7 @@ pub fn wrong<T>(what: impl Into<String>) -> Shown<T> {
 pub struct Stage {
     folder: PathBuf,
     keep: bool,
+    leave_folder: bool,
     interrupted: Arc<AtomicBool>,
     seen: Vec<(String, String)>,
 }
@@ -57,7 +58,13 @@ impl Stage {
             }
             None => tempfile::Builder::new().prefix("oarlock-demo-").tempdir().map_err(failed)?.keep(),
         };
-        let stage = Self { folder, keep, interrupted: Arc::new(AtomicBool::new(false)), seen: Vec::new() };
+        let stage = Self {
+            folder,
+            keep,
+            leave_folder: keep,
+            interrupted: Arc::new(AtomicBool::new(false)),
+            seen: Vec::new(),
+        };
         for part in ["shop", "home"] {
             std::fs::create_dir(stage.folder.join(part)).map_err(failed)?;
         }
@@ -82,9 +89,9 @@ impl Stage {
         Place::at(&self.folder.join("state"))
     }
 
-    /// Leaves everything as it is when the tour ends.
-    pub fn keep_for_looking(&mut self) {
-        self.keep = true;
+    /// Leaves the folder when the tour ends; agents and daemon are ended all the same.
+    pub fn leave_folder(&mut self) {
+        self.leave_folder = true;
     }
 
     /// Says what comes, as a heading.
@@ -241,8 +248,8 @@ impl Drop for Stage {
             ended &= self.quiet(&["kill", &session.id]).is_ok();
         }
         ended &= self.quiet(&["stop"]).is_ok_and(|output| output.status.success());
-        let removed = std::fs::remove_dir_all(&self.folder);
-        if !ended || removed.is_err() {
+        let removed = self.leave_folder || std::fs::remove_dir_all(&self.folder).is_ok();
+        if !ended || !removed {
             out::talk(&format!("warning: something is left in {}.", self.folder.display()));
         }
     }
