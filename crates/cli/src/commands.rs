@@ -32,14 +32,16 @@ mod version;
 mod watch;
 mod why;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use oarlock_api::client::Client;
 use oarlock_api::place::Place;
+use oarlock_api::wire;
 
-use crate::connect;
 use crate::error::{CliError, Done};
+use crate::{connect, out};
 
 /// Runs many coding agents side by side, each in its own git workspace, and brings their work home.
 ///
@@ -134,7 +136,7 @@ impl Context {
             Some(project) if !project.contains('/') && !project.starts_with('.') => {
                 return Ok(project.clone());
             }
-            Some(path) => here()?.join(path),
+            Some(path) => existing(here()?.join(path))?,
             None => here()?,
         };
         text.into_os_string().into_string().map_err(|_| {
@@ -142,10 +144,24 @@ impl Context {
         })
     }
 
-    /// Returns the project to list, if one was asked for.
-    pub fn project_filter(&self) -> Option<&str> {
-        self.project.as_deref()
+    /// Returns the project to list, if one was asked for: an id, or the absolute path of a folder.
+    pub fn project_filter(&self) -> Result<Option<String>, CliError> {
+        self.project.as_ref().map(|_| self.project()).transpose()
     }
+}
+
+/// Returns a path that exists, or says that it does not.
+pub fn existing(path: PathBuf) -> Result<PathBuf, CliError> {
+    if path.exists() {
+        return Ok(path);
+    }
+    let error = wire::Error {
+        code: "not_found".into(),
+        message: format!("There is no folder {}.", out::clean(&path.to_string_lossy())),
+        hint: "Give a path inside a git repository.".into(),
+        paths: vec![],
+    };
+    Err(CliError::Refused(error, 404))
 }
 
 /// Draws an id for a wish, so that a retry is the same wish.

@@ -50,7 +50,7 @@ impl CliError {
                 let code = match status {
                     400 => exit::USAGE,
                     404 => exit::NOT_FOUND,
-                    403 | 409 => exit::REFUSED,
+                    403 | 409 | 410 => exit::REFUSED,
                     _ => exit::FAILED,
                 };
                 (code, error.clone())
@@ -93,11 +93,11 @@ impl From<ClientError> for CliError {
         match error {
             ClientError::Refused(error, status) => Self::Refused(error, status),
             ClientError::NoDaemon { .. } => Self::NoDaemon(
-                format!("{}.", capital(&chain(&error))),
+                sentence(&error),
                 "Start it with \"oarlock start\".".into(),
             ),
             ClientError::Broken(_) | ClientError::Slow => {
-                Self::failed(format!("{}.", capital(&chain(&error))), "Is it well? See \"oarlock status\".")
+                Self::failed(sentence(&error), "Is it well? See \"oarlock status\".")
             }
         }
     }
@@ -106,7 +106,7 @@ impl From<ClientError> for CliError {
 impl From<PlaceError> for CliError {
     fn from(error: PlaceError) -> Self {
         let hint = "Set OARLOCK_HOME to a folder of your own that can be written to.";
-        Self::failed(format!("{}.", capital(&chain(&error))), hint)
+        Self::failed(sentence(&error), hint)
     }
 }
 
@@ -114,6 +114,11 @@ impl From<PlaceError> for CliError {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let source = error.source().map(|source| format!(": {}", chain(source))).unwrap_or_default();
     format!("{error}{source}")
+}
+
+/// Writes an error and everything that caused it as a sentence.
+pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    format!("{}.", capital(&chain(error)))
 }
 
 fn capital(text: &str) -> String {

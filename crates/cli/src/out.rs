@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -27,6 +28,19 @@ pub fn bytes(bytes: &[u8]) {
             std::process::exit(i32::from(oarlock_api::exit::FAILED));
         }
     }
+}
+
+/// Ends the program quietly once the reader of its data is gone. For verbs that go on for ever: without this they would
+/// find out only when there is something to write.
+pub fn end_with_reader() {
+    std::thread::spawn(|| {
+        let out = io::stdout();
+        // Nothing is asked for: a pipe without a reader says so anyhow (poll(2), POLLERR).
+        let mut watched = [PollFd::new(&out, PollFlags::empty())];
+        if poll(&mut watched, None).is_ok() {
+            std::process::exit(0);
+        }
+    });
 }
 
 /// Writes a line of talk. When even stderr is gone there is nobody to tell.

@@ -240,6 +240,12 @@ impl Session {
         })
     }
 
+    /// Tells whether a person took it off the list for good, so that not even a list of all shows it.
+    #[must_use]
+    pub fn is_off_the_list(&self) -> bool {
+        self.is_hidden() && self.parting.as_ref().is_some_and(|parting| parting.why == Farewell::Removed)
+    }
+
     /// Tells whether a name, a path and a port block are still held by it, or again.
     #[must_use]
     pub fn holds_place(&self) -> bool {

@@ -92,6 +92,7 @@ fn log(place: &Place, verify: bool) -> Vec<Check> {
         Err(error) => return vec![damaged(&error)],
     };
     let size = match store.bounds() {
+        Ok((first, last)) if first > last => check("log", "ok", "Empty.".into(), ""),
         Ok((first, last)) => check("log", "ok", format!("Lines {first} to {last}."), ""),
         Err(error) => return vec![damaged(&error)],
     };

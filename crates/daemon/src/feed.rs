@@ -4,21 +4,23 @@
 //! stalled browser never costs the daemon memory.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oarlock_engine::{Published, Stamped, Store, StoreError};
 use oarlock_store::SqliteStore;
 use tokio::sync::{broadcast, watch};
 
-/// Steps a subscriber may fall behind before it is cut off: seconds of the busiest crew, a few hundred kilobytes.
-const BEHIND_MAX: usize = 1_024;
 /// Lines read from the store at once while replaying.
 const REPLAY_LINES: usize = 500;
+/// Readers of the file kept open between uses: each holds three handles, and more than a few never read at once.
+const READERS_KEPT: usize = 4;
 
 /// Hands out the log as it grows.
 pub(crate) struct Feed {
     live: broadcast::Sender<Published>,
     head: watch::Sender<u64>,
     database: PathBuf,
+    readers: Mutex<Vec<SqliteStore>>,
 }
 
 /// What a cursor means to this log.
@@ -31,9 +33,10 @@ pub(crate) enum Cursor {
 }
 
 impl Feed {
-    /// Makes the feed of the log in a database.
-    pub(crate) fn new(database: PathBuf, head: u64) -> Self {
-        Self { live: broadcast::channel(BEHIND_MAX).0, head: watch::channel(head).0, database }
+    /// Makes the feed of the log in a database. A subscriber may fall so many steps behind before it is cut off.
+    pub(crate) fn new(database: PathBuf, head: u64, behind_max: usize) -> Self {
+        let (live, head) = (broadcast::channel(behind_max).0, watch::channel(head).0);
+        Self { live, head, database, readers: Mutex::default() }
     }
 
     /// Shows a step to everybody who follows. Called by the engine's thread after the step is durable.
@@ -63,13 +66,32 @@ impl Feed {
 
     /// Judges a cursor against what is kept.
     pub(crate) fn judge(&self, since: u64) -> Result<Cursor, StoreError> {
-        let (first, last) = SqliteStore::open_reader(&self.database)?.bounds()?;
+        let (first, last) = self.reading(Store::bounds)?;
         let kept = since.saturating_add(1) >= first && since <= last;
         Ok(if kept { Cursor::Good(since) } else { Cursor::Reset(last) })
     }
 
     /// Reads the next lines after a position.
     pub(crate) fn replay(&self, after: u64, limit: usize) -> Result<Vec<Stamped>, StoreError> {
-        SqliteStore::open_reader(&self.database)?.read(after, limit.min(REPLAY_LINES))
+        self.reading(|reader| reader.read(after, limit.min(REPLAY_LINES)))
+    }
+
+    /// Lends a reader of the file. One that failed is not used again.
+    fn reading<T>(&self, read: impl FnOnce(&SqliteStore) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle().pop();
+        let reader = match idle {
+            Some(reader) => reader,
+            None => SqliteStore::open_reader(&self.database)?,
+        };
+        let found = read(&reader)?;
+        let mut idle = self.idle();
+        if idle.len() < READERS_KEPT {
+            idle.push(reader);
+        }
+        Ok(found)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<SqliteStore>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

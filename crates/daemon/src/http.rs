@@ -2,6 +2,8 @@
 //!
 //! Handlers turn wire into requests and state into wire; they hold no rules.
 
+mod document;
+mod extract;
 mod feed;
 mod landing;
 mod life;
@@ -14,14 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use oarlock_api::{REQUEST_HEADER, TOKEN_HEADER, wire};
+use oarlock_api::{TOKEN_HEADER, wire};
 use oarlock_core::crew::{Crew, Request as Wish};
-use oarlock_core::ids::{RequestId, SessionId};
+use oarlock_core::ids::SessionId;
 use oarlock_core::machine::Scope;
 use oarlock_core::session::fact::Trouble;
 use oarlock_core::session::{Refusal, Session};
@@ -33,8 +34,6 @@ use crate::{Daemon, stopped, view};
 
 /// Longest request body, in bytes: a prompt of 512 KiB, escaped at worst sixfold, and some room.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// Longest request id, in bytes: a UUID has 36.
-const REQUEST_ID_BYTES_MAX: usize = 64;
 
 type App = State<Arc<Daemon>>;
 
@@ -50,7 +49,16 @@ pub(crate) fn router(daemon: Arc<Daemon>) -> axum::Router {
                 "See /v1/openapi.json.",
             )
         })
+        .method_not_allowed_fallback(|| async {
+            Failure::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "bad_method",
+                "This address does not take that method.",
+                "See /v1/openapi.json.",
+            )
+        })
         .layer(middleware::from_fn_with_state(daemon.clone(), guard))
+        .layer(middleware::from_fn(no_browser))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(daemon)
 }
@@ -58,22 +66,13 @@ pub(crate) fn router(daemon: Arc<Daemon>) -> axum::Router {
 /// Returns the document of the HTTP surface, generated from the handlers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    let mut document = routes().split_for_parts().1;
+    document::complete(&mut document);
+    document
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "oarlock",
-        description = "The daemon's interface, over its unix socket.",
-        license(name = "Apache-2.0")
-    ),
-    components(schemas(wire::Frame, wire::Check))
-)]
-struct Document;
-
 fn routes() -> OpenApiRouter<Arc<Daemon>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::Document::openapi())
         .merge(system::routes())
         .merge(projects::routes())
         .merge(sessions::routes())
@@ -144,35 +143,23 @@ impl IntoResponse for Failure {
 
 type Answered<T> = Result<T, Failure>;
 
-/// The client's id for its wish; one is drawn when it gave none.
-pub(crate) struct Requested(pub RequestId);
-
-impl<S: Sync> FromRequestParts<S> for Requested {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let Some(header) = parts.headers.get(REQUEST_HEADER) else {
-            return Ok(Self(RequestId(uuid::Uuid::now_v7().to_string())));
-        };
-        let text = header.to_str().unwrap_or_default();
-        let fine = !text.is_empty()
-            && text.len() <= REQUEST_ID_BYTES_MAX
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if !fine {
-            return Err(Failure::bad(
-                "bad_request_id",
-                format!(
-                    "The request id must be 1 to {REQUEST_ID_BYTES_MAX} letters, digits, '-', '_' or '.'."
-                ),
-                "Send a UUID.",
-            ));
-        }
-        Ok(Self(RequestId(text.into())))
+/// Turns away what a browser sends for a page. No browser reaches a unix socket by itself; a proxy in between could.
+/// Any name of the host is taken: on a socket in a private folder it says nothing.
+async fn no_browser(request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(header::ORIGIN) {
+        return next.run(request).await;
     }
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "bad_origin",
+        "Requests from web pages are not taken here.",
+        "Use the oarlock program.",
+    )
+    .into_response()
 }
 
 /// Lets a run's token do what a run may: read, and write to its own session's messages. Nothing that lands or ends work.
-async fn guard(State(daemon): App, request: Request, next: Next) -> Response {
+async fn guard(State(daemon): App, mut request: Request, next: Next) -> Response {
     let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
     let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
     let Some(bearer) = bearer else {
@@ -184,9 +171,9 @@ async fn guard(State(daemon): App, request: Request, next: Next) -> Response {
         )
         .into_response();
     };
-    let path = request.uri().path();
     let own = format!("/v1/sessions/{}/messages", bearer.session);
-    if request.method() == Method::GET || path == own {
+    if request.method() == Method::GET || request.uri().path() == own {
+        request.extensions_mut().insert(bearer);
         return next.run(request).await;
     }
     Failure::new(

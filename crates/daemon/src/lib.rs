@@ -13,10 +13,12 @@ mod view;
 pub use examine::examine;
 pub use http::openapi;
 pub use instance::{Note, read_note};
+#[doc(hidden)]
+pub use serve::run_patiently;
 pub use serve::{DaemonError, Options, run};
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oarlock_api::place::Place;
 use oarlock_core::ids::Timestamp;
@@ -48,6 +50,38 @@ pub(crate) struct Daemon {
     pub feed: Arc<feed::Feed>,
     pub tokens: Arc<token::Tokens>,
     pub shutdown: tokio::sync::watch::Sender<bool>,
+    pub patience: Patience,
+}
+
+/// How long the daemon waits for others. Tests make it short.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct Patience {
+    /// For a client's request line and headers.
+    pub headers: Duration,
+    /// For the rest of a request's body.
+    pub body: Duration,
+    /// Between two signs of life to a client that follows.
+    pub heartbeat: Duration,
+    /// For requests under way once the daemon stops.
+    pub drain: Duration,
+    /// Steps of the log that a client that follows may fall behind before it is cut off.
+    pub behind: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            headers: Duration::from_secs(10),
+            // 4 MiB over a socket on the same machine take milliseconds; the rest is for a machine deep in swap.
+            body: Duration::from_secs(30),
+            // Proxies cut a connection that is silent for 30 s.
+            heartbeat: Duration::from_secs(15),
+            drain: Duration::from_secs(5),
+            // Seconds of the busiest crew, a few hundred kilobytes.
+            behind: 1_024,
+        }
+    }
 }
 
 /// Waits until the daemon is told to stop.

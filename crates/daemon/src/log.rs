@@ -84,6 +84,12 @@ where
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer);
     // A second daemon in one process (tests) keeps the first one's log.
     drop(subscriber.try_init());
+    // In the background nobody reads stderr.
+    std::panic::set_hook(Box::new(|panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, words, "panicked");
+    }));
 }
 
 #[cfg(test)]

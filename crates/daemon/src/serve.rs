@@ -1,7 +1,6 @@
 //! The daemon's life: lock, log, store, engine, socket; then requests until it is told to stop.
 
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use oarlock_api::place::{Place, PlaceError};
 use oarlock_engine::{Driver, StartError, Store, StoreError};
 use oarlock_store::SqliteStore;
 use oarlock_world::{Folders, World};
+use rustix::fs::Mode;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -19,14 +20,12 @@ use tracing::{error, info, warn};
 use crate::feed::Feed;
 use crate::instance::{Instance, Note, write_note};
 use crate::token::Tokens;
-use crate::{Daemon, WallClock, http, log, now, stopped};
+use crate::{Daemon, Patience, WallClock, http, log, now, stopped};
 
-/// How long requests under way may take to end once the daemon stops.
-const DRAIN: Duration = Duration::from_secs(5);
-/// How long a client may take to send its request line and headers.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at once: far above any crew of people and agents, far below the usual limit of open files.
 const CONNECTIONS_MAX: usize = 512;
+/// Connections that may wait to be accepted: Linux cuts this at its own limit, 4096 as shipped since 5.4.
+const BACKLOG: i32 = 1024;
 /// Threads for requests that block on git or the disk.
 const BLOCKING_THREADS_MAX: usize = 16;
 
@@ -82,6 +81,15 @@ fn system(doing: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
 /// # Errors
 /// When it cannot start; once it runs it ends well.
 pub fn run(place: &Place, options: &Options) -> Result<(), DaemonError> {
+    run_patiently(place, options, Patience::default())
+}
+
+/// Runs the daemon with another patience, for tests.
+///
+/// # Errors
+/// As [`run`].
+#[doc(hidden)]
+pub fn run_patiently(place: &Place, options: &Options, patience: Patience) -> Result<(), DaemonError> {
     place.make().map_err(DaemonError::Place)?;
     let Some(instance) = Instance::take(place).map_err(system("take the lock"))? else {
         return Err(DaemonError::AlreadyRunning { state: place.state().to_owned() });
@@ -93,7 +101,7 @@ pub fn run(place: &Place, options: &Options) -> Result<(), DaemonError> {
     }
     // The folder the daemon was started in may be deleted under it; the state folder is its own.
     std::env::set_current_dir(place.state()).map_err(system("enter the state folder"))?;
-    let ran = run_locked(place, options);
+    let ran = run_locked(place, options, patience);
     if let Err(error) = &ran {
         error!(error = %chain(error), "the daemon did not start");
     }
@@ -106,7 +114,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     format!("{error}{source}")
 }
 
-fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
+fn run_locked(place: &Place, options: &Options, patience: Patience) -> Result<(), DaemonError> {
     let mut store = SqliteStore::open(&place.database()).map_err(DaemonError::Store)?;
     store.prune_if_long().map_err(DaemonError::Store)?;
     if cfg!(debug_assertions) {
@@ -128,8 +136,9 @@ fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
         let _inside = runtime.enter();
         listen(&socket).map_err(system("listen on the socket"))?
     };
-    let feed = Arc::new(Feed::new(place.database(), head));
-    let (driver, world) = engine(place, options, store, &feed, &tokens)?;
+    let feed = Arc::new(Feed::new(place.database(), head, patience.behind));
+    let shutdown = tokio::sync::watch::channel(false).0;
+    let (driver, world) = engine(place, options, store, &feed, &tokens, Farewell(shutdown.clone()))?;
     let daemon = Arc::new(Daemon {
         place: place.clone(),
         socket: socket.clone(),
@@ -138,7 +147,8 @@ fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
         world,
         feed,
         tokens,
-        shutdown: tokio::sync::watch::channel(false).0,
+        shutdown,
+        patience,
     });
     let note =
         Note { pid: std::process::id(), version: env!("CARGO_PKG_VERSION").into(), socket: socket.clone() };
@@ -155,12 +165,23 @@ fn run_locked(place: &Place, options: &Options) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Stops the daemon when the engine ends, whyever: without it nothing would be answered any more, and the next daemon
+/// begins where the log ends.
+struct Farewell(tokio::sync::watch::Sender<bool>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
 fn engine(
     place: &Place,
     options: &Options,
     store: SqliteStore,
     feed: &Arc<Feed>,
     tokens: &Arc<Tokens>,
+    farewell: Farewell,
 ) -> Result<(Driver, Arc<World>), DaemonError> {
     let folders = Folders {
         state: place.state().to_owned(),
@@ -171,8 +192,11 @@ fn engine(
     let (feed, tokens) = (feed.clone(), tokens.clone());
     let issue = Box::new(move |session: &str, run: u32| tokens.issue(session, run));
     let make = |handle| World::start(folders, handle, issue);
-    Driver::start(store, Arc::new(WallClock), make, move |published| feed.publish(published))
-        .map_err(DaemonError::Start)
+    let publish = move |published| {
+        let _while_it_runs = &farewell;
+        feed.publish(published);
+    };
+    Driver::start(store, Arc::new(WallClock), make, publish).map_err(DaemonError::Start)
 }
 
 /// Listens on the socket, private from its first moment. The lock is held, so whatever lies there is a leftover.
@@ -182,12 +206,14 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(socket);
-    rustix::process::umask(before);
-    let listener = listener?;
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Linux gives the file the mode of the socket (unix_bind), so there is no moment at which others may connect, and
+    // the umask of the whole process is left alone.
+    rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&listener, &SocketAddrUnix::new(socket)?)?;
+    rustix::net::listen(&listener, BACKLOG)?;
+    UnixListener::from_std(listener.into())
 }
 
 /// Tells whoever started the daemon that requests are taken, and lets go of the pipe to it.
@@ -216,7 +242,7 @@ async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
         }
         stop.send_replace(true);
     });
-    let router = http::router(daemon.clone());
+    let (router, patience) = (http::router(daemon.clone()), daemon.patience);
     let mut stop = daemon.shutdown.subscribe();
     let room = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     let mut under_way = tokio::task::JoinSet::new();
@@ -233,7 +259,7 @@ async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
                 };
                 let (router, stop) = (router.clone(), daemon.shutdown.subscribe());
                 under_way.spawn(async move {
-                    connection(stream, router, stop).await;
+                    connection(stream, router, patience, stop).await;
                     drop(seat);
                 });
             }
@@ -247,7 +273,8 @@ async fn serve(listener: UnixListener, daemon: Arc<Daemon>) {
         while under_way.try_join_next().is_some() {}
     }
     drop(listener);
-    let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} });
+    let drained =
+        tokio::time::timeout(patience.drain, async { while under_way.join_next().await.is_some() {} });
     if drained.await.is_err() {
         warn!("requests under way were cut off");
     }
@@ -258,11 +285,16 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 
-async fn connection(stream: UnixStream, router: axum::Router, mut stop: tokio::sync::watch::Receiver<bool>) {
+async fn connection(
+    stream: UnixStream,
+    router: axum::Router,
+    patience: Patience,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) {
     let service = TowerToHyperService::new(router);
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
+        .header_read_timeout(patience.headers)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);

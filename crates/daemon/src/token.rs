@@ -29,17 +29,21 @@ impl Tokens {
     /// Reads the secret, or draws one from the system's generator and keeps it with mode 0600.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut secret = [0; SECRET_BYTES];
-        match std::fs::File::open(path) {
-            Ok(mut file) => file.read_exact(&mut secret)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
-                let mut file =
-                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-                file.write_all(&secret)?;
-                file.sync_all()?;
-            }
+        match std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut secret)) {
+            Ok(()) => return Ok(Self { secret }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Half a secret is none. Runs that hold a token of the whole one have to do without it.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(error),
         }
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
+        // Written aside and moved, so that whoever dies halfway leaves no half.
+        let draft = path.with_extension("new");
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(&secret)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)?;
         Ok(Self { secret })
     }
 
@@ -73,6 +77,21 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_secret_is_kept_and_half_of_one_is_drawn_anew() {
+        let folder = std::env::temp_dir().join(format!("oarlock-secret-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("secret");
+        let token = Tokens::open(&path).unwrap().issue("abc", 1);
+        assert!(Tokens::open(&path).unwrap().check(&token).is_some(), "the next daemon knows its runs");
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(&path, [1; 5]).unwrap();
+        assert_eq!(Tokens::open(&path).unwrap().check(&token), None);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), SECRET_BYTES as u64);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_token_speaks_for_its_own_run_only() {

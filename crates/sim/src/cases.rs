@@ -3,11 +3,11 @@
 //! Scripts come from proptest, which shrinks them by leaving moves out; its generator is seeded by hand so that one
 //! number names a case for ever.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use proptest::collection::vec;
-use proptest::prelude::any;
+use proptest::prelude::{Strategy, any};
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::moves::Move;
@@ -71,35 +71,40 @@ pub fn play(script: &[Move], setting: Setting) -> Result<Scenario, (Broken, Vec<
     }
 }
 
+/// Returns the script of a seed.
+#[must_use]
+pub fn script_of(seed: u64) -> Vec<Move> {
+    seeded(seed).1.current()
+}
+
+/// Returns the generator of a seed, and the script it makes, which can be made shorter.
+fn seeded(seed: u64) -> (TestRunner, impl ValueTree<Value = Vec<Move>>) {
+    let config = Config { failure_persistence: None, max_shrink_iters: SHRINKS_MAX, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let tree = vec(any::<Move>(), 0..MOVES_MAX).new_tree(&mut runner).expect("any bytes are a script");
+    (runner, tree)
+}
+
 /// Plays the case of a seed.
 ///
 /// # Errors
 /// What broke, in the shortest script found.
 pub fn check(seed: u64, setting: Setting) -> Result<(), Box<Failure>> {
-    let config =
-        Config { cases: 1, failure_persistence: None, max_shrink_iters: SHRINKS_MAX, ..Config::default() };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let last = RefCell::new(None);
-    let outcome = runner.run(&vec(any::<Move>(), 0..MOVES_MAX), |script| {
-        play(&script, setting).map(drop).map_err(|(broken, story)| {
-            let reason = TestCaseError::fail(broken.invariant);
-            *last.borrow_mut() = Some((broken, story));
-            reason
-        })
-    });
-    match (outcome, last.into_inner()) {
-        (Ok(()), _) => Ok(()),
-        (Err(TestError::Fail(_, script)), Some((broken, story))) => {
-            // The last failure seen while shrinking need not be the shortest one.
-            let (broken, story) = play(&script, setting).err().unwrap_or((broken, story));
-            Err(Box::new(Failure { seed, broken, script, story }))
-        }
-        (Err(error), _) => {
-            let broken = Broken { invariant: "the simulator itself", says: error.to_string() };
-            Err(Box::new(Failure { seed, broken, script: vec![], story: vec![] }))
-        }
-    }
+    let (mut runner, tree) = seeded(seed);
+    let fails = |script: Vec<Move>| {
+        play(&script, setting).map(drop).map_err(|(broken, _)| TestCaseError::fail(broken.invariant))
+    };
+    let Err(error) = runner.run_one(tree, fails) else { return Ok(()) };
+    let script = match error {
+        TestError::Fail(_, script) => script,
+        TestError::Abort(_) => script_of(seed),
+    };
+    let again = play(&script, Setting { told: true, ..setting });
+    let unsure =
+        || (Broken { invariant: "the simulator itself", says: "it fails only at times".into() }, vec![]);
+    let (broken, story) = again.err().unwrap_or_else(unsure);
+    Err(Box::new(Failure { seed, broken, script, story }))
 }

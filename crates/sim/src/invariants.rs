@@ -9,7 +9,7 @@ use oarlock_core::crew::{Crew, Line};
 use oarlock_core::ids::SessionId;
 use oarlock_core::machine::{Entry, Key, Scope};
 use oarlock_core::session::fact::Fact;
-use oarlock_core::session::{Effect, MessageState, Outcome, Session, Workspace};
+use oarlock_core::session::{Activity, Effect, MessageState, Outcome, Session, Workspace};
 use oarlock_core::status::{Status, status};
 use oarlock_engine::{Job, Lane, QUICK_MAX, SLOW_MAX, Stamped};
 
@@ -48,7 +48,7 @@ pub struct View<'a> {
     /// Jobs handed out in this step.
     pub handed: &'a [Job],
     /// Jobs handed out before and not settled.
-    pub in_hand: &'a [Job],
+    pub in_hand: &'a [&'a Job],
     /// Answers of this step.
     pub replies: &'a [Reply],
     /// How many landings there were before the step.
@@ -57,6 +57,10 @@ pub struct View<'a> {
     pub restarted: bool,
     /// Set once the world was fair for long enough.
     pub rest: Option<Rest>,
+    /// Finds a session by its name.
+    pub find: &'a dyn Fn(&str) -> Option<SessionId>,
+    /// Writes a snapshot.
+    pub write: &'a dyn Fn(&Scope<Session>) -> serde_json::Result<String>,
 }
 
 /// One invariant: `Err` says what is broken.
@@ -160,8 +164,7 @@ pub fn a_snapshot_reads_back_the_same(view: &View<'_>) -> Result<(), String> {
         return Ok(());
     }
     for (id, scope) in &view.live.sessions {
-        let text =
-            serde_json::to_string(scope).map_err(|error| format!("{id} cannot be written: {error}"))?;
+        let text = (view.write)(scope).map_err(|error| format!("{id} cannot be written: {error}"))?;
         let read: Scope<Session> =
             serde_json::from_str(&text).map_err(|error| format!("{id} cannot be read: {error}"))?;
         ensure(read == *scope, || format!("{id} reads back differently"))?;
@@ -209,7 +212,7 @@ pub fn never_handed_to_a_blocked_agent(view: &View<'_>) -> Result<(), String> {
     view.handed.iter().try_for_each(|job| {
         let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
         let live = state(view, &job.session).and_then(Session::live_run).filter(|live| live.id == *run);
-        let blocked = live.is_some_and(|live| !live.takes_messages());
+        let blocked = live.is_some_and(|live| matches!(live.activity, Activity::Blocked(_)));
         ensure(!blocked, || format!("{} {} goes to a blocked agent", job.session, job.key))
     })
 }
@@ -236,8 +239,14 @@ pub fn one_live_run_per_session(view: &View<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A run's process is started at most once.
+/// A run's process is started at most once, and runs are numbered in the order they began.
 pub fn run_ids_are_never_reused(view: &View<'_>) -> Result<(), String> {
+    for (id, scope) in &view.live.sessions {
+        let numbers = scope.state.runs.iter().map(|run| run.id.0);
+        let expected = scope.state.runs_begun.saturating_sub(scope.state.runs.len() as u32)..;
+        let in_order = numbers.clone().eq(expected.take(scope.state.runs.len()));
+        ensure(in_order, || format!("{id}: runs {:?} began", numbers.collect::<Vec<_>>()))?;
+    }
     let mut seen = BTreeSet::new();
     view.world.starts.iter().try_for_each(|start| {
         ensure(seen.insert(start), || format!("{} run {} was started twice", start.0, start.1))
@@ -261,8 +270,8 @@ pub fn no_job_is_handed_out_twice_at_once(view: &View<'_>) -> Result<(), String>
     })
 }
 
-/// Making, taking away and bringing back a workspace never overlaps with anything else in its session, nor one start
-/// of a run with another.
+/// Making, taking away and bringing back a workspace never overlaps with anything else in its session but a stop, nor
+/// one start of a run with another.
 pub fn what_moves_a_workspace_works_alone(view: &View<'_>) -> Result<(), String> {
     let moves = |job: &Job| {
         matches!(
@@ -273,8 +282,9 @@ pub fn what_moves_a_workspace_works_alone(view: &View<'_>) -> Result<(), String>
         )
     };
     let starts = |job: &Job| matches!(job.effect, Effect::StartRun { .. });
-    let all: Vec<&Job> = view.in_hand.iter().chain(view.handed).collect();
-    for job in view.handed {
+    let works = |job: &&Job| !matches!(job.effect, Effect::StopRun { .. });
+    let all: Vec<&Job> = view.in_hand.iter().copied().chain(view.handed).filter(works).collect();
+    for job in view.handed.iter().filter(works) {
         let clash = all.iter().find(|other| {
             other.session == job.session
                 && other.key != job.key
@@ -289,7 +299,8 @@ pub fn what_moves_a_workspace_works_alone(view: &View<'_>) -> Result<(), String>
 
 /// No more effects are performed at once than their lanes allow.
 pub fn lanes_hold(view: &View<'_>) -> Result<(), String> {
-    let count = |lane| view.in_hand.iter().chain(view.handed).filter(|job| job.lane() == lane).count();
+    let count =
+        |lane| view.in_hand.iter().copied().chain(view.handed).filter(|job| job.lane() == lane).count();
     let (slow, quick) = (count(Lane::Slow), count(Lane::Quick));
     ensure(slow <= SLOW_MAX && quick <= QUICK_MAX, || format!("{slow} slow and {quick} quick at once"))
 }
@@ -365,8 +376,8 @@ pub fn a_name_never_means_two_sessions(view: &View<'_>) -> Result<(), String> {
         *bearers.entry(scope.state.name.as_str()).or_default() += 1;
     }
     bearers.iter().filter(|(_, count)| **count > 1).try_for_each(|(name, _)| {
-        let found = view.live.find(name);
-        ensure(found.is_err(), || format!("{name} is borne by two and finds {found:?}"))
+        let found = (view.find)(name);
+        ensure(found.is_none(), || format!("{name} is borne by two and finds {found:?}"))
     })
 }
 

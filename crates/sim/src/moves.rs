@@ -9,7 +9,8 @@ use oarlock_core::ids::{MessageId, Name, ProjectId, RequestId, RunId, SessionId,
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session;
 use oarlock_core::session::fact::{
-    Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Source, TurnEnd, WorkspaceKind,
+    Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role, Source, TurnEnd,
+    WorkspaceKind,
 };
 use oarlock_engine::Input;
 
@@ -43,7 +44,7 @@ impl Scenario {
             30 if a.is_multiple_of(2) => self.crash(),
             30 if a.is_multiple_of(3) => {
                 let failing = u32::from(b % 4);
-                self.tell(format!("the disk is full for {failing} appends"));
+                self.tell(|| format!("the disk is full for {failing} appends"));
                 self.store.memory().failing = failing;
                 Ok(())
             }
@@ -68,7 +69,7 @@ impl Scenario {
             let exit = exits[pick(c, exits.len())].clone();
             host.exit = Some(exit.clone());
             self.mail.push((id.clone(), Fact::RunEnded { run, exit, last_words: "so long".into() }));
-            self.tell(format!("{id} run {run} ends"));
+            self.tell(|| format!("{id} run {run} ends"));
             return self.look();
         }
         let observation = observation(b, c);
@@ -77,7 +78,7 @@ impl Scenario {
             Observation::PermissionResolved => host.blocked = false,
             _ => {}
         }
-        self.tell(format!("{id} run {run} shows {observation:?}"));
+        self.tell(|| format!("{id} run {run} shows {observation:?}"));
         let fact = Fact::Observed { run, source: Source::Hook, observation, cursor: u64::from(c) };
         self.mail.push((id, fact));
         Ok(())
@@ -91,7 +92,7 @@ impl Scenario {
         let index = pick(a, self.mail.len());
         match b % 8 {
             0 => {
-                self.tell("a fact is lost");
+                self.tell(|| "a fact is lost".into());
                 self.mail.remove(index);
                 Ok(())
             }
@@ -114,18 +115,20 @@ impl Scenario {
         }
     }
 
-    /// Tells of runs that ended long ago, or never were.
+    /// Tells of runs that ended, as spool files and slow observers do.
     fn stale_news(&mut self, a: u8, b: u8) -> Result<(), Broken> {
         let Some(id) = self.any_session(a) else { return Ok(()) };
         let begun = self.crew().sessions.get(&id).map_or(0, |scope| scope.state.runs_begun);
-        let Some(run) = begun.checked_sub(2).map(|last| RunId(u32::from(b) % (last + 1))) else {
-            return Ok(());
-        };
+        let over = self.crew().sessions.get(&id).is_some_and(|scope| scope.state.live_run().is_none());
+        let old = if over { begun } else { begun.saturating_sub(1) };
+        let Some(run) = u32::from(b / 4).checked_rem(old).map(RunId) else { return Ok(()) };
+        let was_up = self.world.hosts.contains_key(&(id.clone(), run));
         let fact = match b % 4 {
             0 => Fact::RunEnded { run, exit: Exit::Code(1), last_words: String::new() },
+            1 if was_up => Fact::RunStarted { run, role: Role::Builder, host_pid: 7 },
             _ => Fact::Observed { run, source: Source::Screen, observation: observation(b, a), cursor: 1 },
         };
-        self.tell(format!("{id}: stale news {fact:?}"));
+        self.tell(|| format!("{id}: stale news {fact:?}"));
         self.give(vec![Input::Seen(id, vec![fact])])
     }
 
@@ -134,7 +137,7 @@ impl Scenario {
         if self.world.hosts.iter().any(|((owner, _), host)| *owner == id && host.is_alive()) {
             return Ok(());
         }
-        self.tell(format!("the user deletes the workspace of {id}"));
+        self.tell(|| format!("the user deletes the workspace of {id}"));
         self.world.vanish(&id);
         self.look()
     }
@@ -171,7 +174,7 @@ impl Scenario {
         {
             *id = RequestId(format!("again-{b}"));
         }
-        self.tell("the same request comes again");
+        self.tell(|| "the same request comes again".into());
         self.ask(request, Some(seq))
     }
 

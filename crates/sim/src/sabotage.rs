@@ -49,4 +49,12 @@ pub enum Sabotage {
     AnswersNothing,
     /// Workers never come back.
     NeverAnswers,
+    /// The driver drops jobs on the floor.
+    LosesJobs,
+    /// A snapshot leaves out what was settled.
+    SnapshotForgets,
+    /// Every session is given the same ports.
+    LeasesTwice,
+    /// A name finds the first session that bears it, however many do.
+    FindsAnybody,
 }

@@ -4,9 +4,9 @@
 
 use oarlock_core::crew::{Crew, Line, Request};
 use oarlock_core::ids::{RequestId, RunId, SessionId, Timestamp};
-use oarlock_core::machine::{Entry, Key};
-use oarlock_core::session::Effect;
+use oarlock_core::machine::{Entry, Key, Scope};
 use oarlock_core::session::fact::{Author, Fact};
+use oarlock_core::session::{Effect, Session};
 use oarlock_engine::{Engine, Input, Job, NoAnswer, Stamped, Step};
 
 use crate::invariants::{self, Reply, Rest, View};
@@ -55,6 +55,8 @@ pub struct Setting {
     pub sabotage: Option<Sabotage>,
     /// The only invariant asked.
     pub only: Option<&'static str>,
+    /// Whether what happens is told in [`Scenario::story`], which costs more than all the rest.
+    pub told: bool,
 }
 
 /// A running case.
@@ -128,9 +130,11 @@ impl Scenario {
         self.setting.sabotage == Some(sabotage)
     }
 
-    /// Adds a line to the story.
-    pub fn tell(&mut self, line: impl Into<String>) {
-        self.story.push(format!("{:>9} {}", self.now.0, line.into()));
+    /// Adds a line to the story, when somebody wants to read it.
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.setting.told {
+            self.story.push(format!("{:>9} {}", self.now.0, line()));
+        }
     }
 
     /// Gives the engine a batch of inputs, what it could not save before first.
@@ -143,7 +147,7 @@ impl Scenario {
         let mut step = self.engine.take(all, self.now);
         self.unsaved = std::mem::take(&mut step.unsaved);
         if !self.unsaved.is_empty() {
-            self.tell("the store takes nothing");
+            self.tell(|| "the store takes nothing".into());
         }
         self.after(step, &[], false)
     }
@@ -153,7 +157,7 @@ impl Scenario {
     /// # Errors
     /// The invariant that broke.
     pub fn ask(&mut self, request: Request, earlier: Option<u64>) -> Result<(), Broken> {
-        self.tell(format!("ask {request:?}"));
+        self.tell(|| format!("ask {request:?}"));
         let mut step = self.engine.take(vec![Input::Request(request.clone())], self.now);
         let answer = step.answers.pop();
         self.unsaved.append(&mut step.unsaved);
@@ -167,7 +171,7 @@ impl Scenario {
                 Some(Reply { seq: Some(answer.seq), before: answer.before, earlier })
             }
             Some(Err(NoAnswer::Refused(refusal))) => {
-                self.tell(format!("  refused {}: {}", refusal.code, refusal.message));
+                self.tell(|| format!("  refused {}: {}", refusal.code, refusal.message));
                 if self.setting_is(Sabotage::RefusalLeavesTrace) {
                     self.leave_trace();
                 }
@@ -191,7 +195,7 @@ impl Scenario {
     /// # Errors
     /// The invariant that broke.
     pub fn crash(&mut self) -> Result<(), Broken> {
-        self.tell("the daemon dies and is started again");
+        self.tell(|| "the daemon dies and is started again".into());
         self.hands.clear();
         self.unsaved.clear();
         self.store.memory().failing = 0;
@@ -212,7 +216,7 @@ impl Scenario {
         let Some(hand) = self.hands.get(index).filter(|hand| hand.facts.is_none()) else { return Ok(()) };
         let job = hand.job.clone();
         let facts = self.world.perform(&job, luck);
-        self.tell(format!("  {} {} is performed ({luck:?}): {facts:?}", job.session, job.key));
+        self.tell(|| format!("  {} {} is performed ({luck:?}): {facts:?}", job.session, job.key));
         self.hands[index].facts = Some(facts);
         self.look()
     }
@@ -228,7 +232,7 @@ impl Scenario {
         }
         let hand = self.hands.remove(index);
         let facts = hand.facts.unwrap_or_default();
-        self.tell(format!("  {} {} is settled", hand.job.session, hand.job.key));
+        self.tell(|| format!("  {} {} is settled", hand.job.session, hand.job.key));
         let again = self.setting_is(Sabotage::GivesSettled).then(|| hand.job.clone());
         self.give(vec![Input::Settled(hand.job.session, hand.job.key, facts)])?;
         match again {
@@ -251,7 +255,7 @@ impl Scenario {
         let lines = self.store.after(self.head);
         let looked = self.view(lines, replies, &handed, restarted, None);
         for job in &handed {
-            self.tell(format!("  {} {} is handed out", job.session, job.key));
+            self.tell(|| format!("  {} {} is handed out", job.session, job.key));
         }
         self.hands.extend(handed.into_iter().map(|job| Hand { job, facts: None }));
         looked
@@ -268,11 +272,17 @@ impl Scenario {
     ) -> Result<(), Broken> {
         for stamped in &lines {
             self.replayed.record(stamped.seq, stamped.at, &stamped.line);
-            self.story.push(format!("{:>9} #{} {:?}", stamped.at.0, stamped.seq, stamped.line));
+            if self.setting.told {
+                self.story.push(format!("{:>9} #{} {:?}", stamped.at.0, stamped.seq, stamped.line));
+            }
         }
-        let in_hand: Vec<Job> = self.hands.iter().map(|hand| hand.job.clone()).collect();
+        let in_hand: Vec<&Job> = self.hands.iter().map(|hand| &hand.job).collect();
+        let misleased = self.setting_is(Sabotage::LeasesTwice).then(|| lease_twice(self.crew().clone()));
+        let live = misleased.as_ref().unwrap_or_else(|| self.crew());
         let view = View {
-            live: self.engine.crew(),
+            live,
+            find: &|name| self.find(name),
+            write: &|scope| self.write(scope),
             replayed: &self.replayed,
             world: &self.world,
             head: (self.head, self.engine.head()),
@@ -290,8 +300,27 @@ impl Scenario {
         checked.map_err(|(invariant, says)| Broken { invariant, says })
     }
 
+    fn find(&self, name: &str) -> Option<SessionId> {
+        if self.setting_is(Sabotage::FindsAnybody) {
+            let bears = |scope: &Scope<Session>| scope.state.name.as_str() == name;
+            return self.crew().sessions.iter().find(|(_, scope)| bears(scope)).map(|(id, _)| id.clone());
+        }
+        self.crew().find(name).ok().cloned()
+    }
+
+    fn write(&self, scope: &Scope<Session>) -> serde_json::Result<String> {
+        let mut scope = scope.clone();
+        if self.setting_is(Sabotage::SnapshotForgets) {
+            scope.settled.clear();
+        }
+        serde_json::to_string(&scope)
+    }
+
     /// Makes the driver misbehave.
     fn misgive(&mut self, handed: &mut Vec<Job>) {
+        if self.setting_is(Sabotage::LosesJobs) {
+            handed.clear();
+        }
         if self.setting_is(Sabotage::GivesTwice) {
             handed.extend(handed.clone());
         }
@@ -332,7 +361,7 @@ impl Scenario {
     /// # Errors
     /// The invariant that broke.
     pub fn rest(&mut self) -> Result<(), Broken> {
-        self.tell("from here on the world is fair");
+        self.tell(|| "from here on the world is fair".into());
         self.store.memory().failing = 0;
         let mut reached = false;
         for _ in 0..REST_STEPS_MAX {
@@ -368,6 +397,12 @@ impl Scenario {
         self.give(vec![Input::Tick])?;
         Ok(true)
     }
+}
+
+fn lease_twice(mut crew: Crew) -> Crew {
+    let briefs = crew.sessions.values_mut().filter_map(|scope| scope.state.brief.as_mut());
+    briefs.for_each(|brief| brief.ports.first = 1);
+    crew
 }
 
 fn uninvited_message(session: SessionId, run: RunId) -> Job {

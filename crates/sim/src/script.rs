@@ -26,10 +26,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use oarlock_core::crew::{Admitted, Crew, Line, Request};
-use oarlock_core::ids::{RequestId, SessionId, Timestamp};
+use oarlock_core::ids::{MessageId, RequestId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Machine, Wake};
-use oarlock_core::session::{Effect, Refusal, Session};
 use oarlock_core::session::fact::Fact;
+use oarlock_core::session::{Effect, MessageState, Refusal, Session};
 use oarlock_core::status;
 
 use words::{Input, effect_words, parse};
@@ -45,6 +45,7 @@ struct Play {
     withdrawn: BTreeSet<(SessionId, Key)>,
     wakes: BTreeMap<SessionId, Wake>,
     said: BTreeMap<SessionId, String>,
+    messages: BTreeMap<(SessionId, MessageId), MessageState>,
     out: Vec<String>,
 }
 
@@ -195,8 +196,12 @@ impl Play {
     }
 
     fn wake(&mut self) {
-        let due: Vec<(SessionId, Wake)> =
-            self.wakes.iter().filter(|(_, wake)| wake.at <= self.now).map(|(i, w)| (i.clone(), w.clone())).collect();
+        let due: Vec<(SessionId, Wake)> = self
+            .wakes
+            .iter()
+            .filter(|(_, wake)| wake.at <= self.now)
+            .map(|(i, w)| (i.clone(), w.clone()))
+            .collect();
         for (id, wake) in due {
             self.push(Line::Session(id, Entry::Fact(Session::woke(wake.why))));
         }
@@ -224,9 +229,11 @@ impl Play {
         let ids: Vec<SessionId> = self.crew.sessions.keys().cloned().collect();
         let many = ids.len() > 1;
         for id in ids {
-            let name = self.crew.sessions.get(&id).map(|scope| scope.state.name.0.clone()).unwrap_or_default();
+            let name =
+                self.crew.sessions.get(&id).map(|scope| scope.state.name.0.clone()).unwrap_or_default();
             let whose = if many { format!("{name}: ") } else { String::new() };
             self.tell_status(&id, &whose);
+            self.tell_messages(&id, &whose);
             let in_flight = self.in_flight.entry(id.clone()).or_default();
             let busy: BTreeSet<Key> = in_flight.keys().cloned().collect();
             let Some(scope) = self.crew.sessions.get(&id) else { continue };
@@ -255,6 +262,22 @@ impl Play {
         let all = std::iter::once(first.as_str()).chain(says).collect::<Vec<_>>().join(" | ");
         if self.said.insert(id.clone(), all.clone()).is_none_or(|before| before != all) {
             self.out.push(all);
+        }
+    }
+
+    fn tell_messages(&mut self, id: &SessionId, whose: &str) {
+        let messages = self.crew.sessions.get(id).into_iter().flat_map(|scope| &scope.state.messages);
+        for message in messages {
+            let name = (id.clone(), message.id.clone());
+            // A time says nothing that the script does not.
+            let state = match &message.state {
+                MessageState::Typed(_) => MessageState::Typed(Timestamp::default()),
+                MessageState::Taken(_) => MessageState::Taken(Timestamp::default()),
+                state => state.clone(),
+            };
+            if self.messages.insert(name, state.clone()).as_ref() != Some(&state) {
+                self.out.push(format!("{whose}message {} {}", message.id, words::message_words(&state)));
+            }
         }
     }
 

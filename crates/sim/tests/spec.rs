@@ -2,6 +2,8 @@
 //!
 //! A harness of its own, so that each script is a test with its own name.
 
+#![expect(clippy::print_stdout, reason = "a harness reports on standard output")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,9 +19,18 @@ fn main() -> ExitCode {
         scripts.extend(texts_in(&root.join(folder)));
     }
     assert!(!scripts.is_empty(), "there are scripts under {}", root.display());
-    let name = |path: &Path| path.strip_prefix(&root).unwrap_or(path).with_extension("").display().to_string();
-    scripts.retain(|path| wanted.is_none_or(|wanted| name(path).contains(wanted.as_str())));
-    if args.iter().any(|arg| arg == "--list") {
+    let name =
+        |path: &Path| path.strip_prefix(&root).unwrap_or(path).with_extension("").display().to_string();
+    let has = |option: &str| args.iter().any(|arg| arg == option);
+    let exact = has("--exact");
+    scripts.retain(|path| {
+        let name = name(path);
+        wanted.is_none_or(|wanted| if exact { name == *wanted } else { name.contains(wanted.as_str()) })
+    });
+    if has("--ignored") {
+        scripts.clear();
+    }
+    if has("--list") {
         scripts.iter().for_each(|path| println!("{}: test", name(path)));
         return ExitCode::SUCCESS;
     }

@@ -154,6 +154,12 @@ impl Store for SqliteStore {
             .optional()
             .map_err(failed("read"))?;
         let (seq, at) = last.unwrap_or((0, 0));
+        let latest = crew.sessions.values().map(|scope| scope.seq).max().unwrap_or(0).max(crew.fleet.seq);
+        if latest > seq.unsigned_abs() {
+            // Going on from here would give positions out again that clients have seen.
+            let source = format!("the state is as of line {latest}, and the last line is {seq}").into();
+            return Err(StoreError::Damaged { place: format!("line {latest}"), source });
+        }
         Ok((crew, seq.unsigned_abs(), Timestamp(at.unsigned_abs())))
     }
 
@@ -212,8 +218,15 @@ impl Store for SqliteStore {
         let transaction = self.db.unchecked_transaction().map_err(failed("read"))?;
         let replayed = self.replay()?;
         let stored = self.read_scopes("scope")?;
+        let (first, last) = self.bounds()?;
+        let lines: i64 =
+            self.db.query_row("SELECT COUNT(*) FROM entry", [], |row| row.get(0)).map_err(failed("read"))?;
         drop(transaction);
         let mut differences = Vec::new();
+        let missing = (last + 1).saturating_sub(first).saturating_sub(lines.unsigned_abs());
+        if missing > 0 {
+            differences.push(format!("Of lines {first} to {last}, {missing} are missing."));
+        }
         if replayed.fleet != stored.fleet {
             differences.push("The fleet's stored state is not what its log says.".to_owned());
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oarlock_engine::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::failed;
 
@@ -30,10 +30,15 @@ fn number(db: &Connection, pragma: &str) -> Result<i64, StoreError> {
 /// Refuses a file that is newer than this build, or not ours. A file without any table is new and fine.
 pub(crate) fn check(db: &Connection, path: &Path) -> Result<i64, StoreError> {
     let path = || path.display().to_string();
-    let tables: i64 =
-        db.query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get(0)).map_err(failed("open"))?;
-    let ours = number(db, "application_id")? == APPLICATION_ID;
-    if tables > 0 && !ours {
+    let tables = db.query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get(0));
+    let tables: i64 = tables.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::NotOurs { path: path() },
+        _ => failed("open")(error),
+    })?;
+    let application = number(db, "application_id")?;
+    // Somebody else's file may have no table yet.
+    let is_new = tables == 0 && application == 0;
+    if application != APPLICATION_ID && !is_new {
         return Err(StoreError::NotOurs { path: path() });
     }
     let (found, known) = (number(db, "user_version")?, STEPS.len() as i64);
@@ -45,11 +50,15 @@ pub(crate) fn check(db: &Connection, path: &Path) -> Result<i64, StoreError> {
 
 /// Brings the file to the present format, each step in a transaction of its own.
 pub(crate) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let found = check(db, path)?;
+    check(db, path)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(failed("open"))?;
-    let missing = STEPS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0));
-    for (index, step) in missing {
-        let transaction = db.transaction().map_err(failed("migrate"))?;
+    for (index, step) in STEPS.iter().enumerate() {
+        // The writer's lock is held before the version is read: somebody else may be migrating the same file.
+        let transaction =
+            db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed("migrate"))?;
+        if number(&transaction, "user_version")? > index as i64 {
+            continue;
+        }
         transaction.execute_batch(step).map_err(failed("migrate"))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed("migrate"))?;
         transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(failed("migrate"))?;

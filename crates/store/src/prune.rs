@@ -10,11 +10,12 @@ pub const LINES_KEPT_MAX: u64 = 1_000_000;
 
 impl SqliteStore {
     /// Drops every line before a position, keeping what they amounted to. Clients with an older cursor are told to
-    /// begin anew.
+    /// begin anew. The last line always stays: it holds the position from which the log goes on.
     ///
     /// # Errors
     /// When the file cannot be read or written; nothing is dropped then.
     pub fn prune(&mut self, first_kept: u64) -> Result<(), StoreError> {
+        let first_kept = first_kept.min(self.bounds()?.1);
         let mut crew = self.read_scopes("base")?;
         let mut after = 0;
         loop {

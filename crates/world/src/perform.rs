@@ -483,7 +483,7 @@ fn followed(checkout: &landing::Checkout) -> Option<String> {
         LeftAlone::Failed(said) => format!("could not be brought up ({said})"),
     };
     Some(format!(
-        "The checkout at {} {why} and was left alone; to bring it up: {hint}",
+        "The checkout at {} {why} and was left alone; {hint}",
         checkout.path.display()
     ))
 }

@@ -247,7 +247,7 @@ pub enum Error {
         reason: String,
     },
     /// Processes are at work in it.
-    #[error("{} processes are still at work in {}", pids.len(), path.display())]
+    #[error("{} still at work in {}", crate::git::text::are(pids.len(), "process", "processes"), path.display())]
     InUse {
         /// The path.
         path: PathBuf,

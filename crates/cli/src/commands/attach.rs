@@ -45,7 +45,8 @@ pub fn take_terminal(context: &Context, session: &str, read_only: bool) -> Done 
     };
     let options = AttachOptions { read_only, detach_key: DETACH_KEY };
     let end = oarlock_term::attach(Path::new(&run.folder), options).map_err(|error| {
-        CliError::failed(format!("{}.", crate::error::chain(&error)), "This needs a terminal.")
+        let hint = format!("Read what it wrote with \"oarlock logs {name}\".");
+        CliError::failed(crate::error::sentence(&error), hint)
     })?;
     out::talk(&match end {
         AttachEnd::Detached => format!("Left {name}; it goes on."),

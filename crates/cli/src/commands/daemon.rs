@@ -4,7 +4,7 @@ use clap::Args;
 use oarlock_daemon::{DaemonError, Options};
 
 use super::Context;
-use crate::error::{CliError, Done, chain};
+use crate::error::{CliError, Done, sentence};
 
 /// Run the daemon in the foreground, logging to stderr
 ///
@@ -32,6 +32,6 @@ pub fn run(context: &Context, daemon: &Daemon) -> Done {
             DaemonError::Place(_) => "Set OARLOCK_HOME to a folder of your own that can be written to.",
             DaemonError::Start(_) | DaemonError::Differs(_) | DaemonError::System { .. } => "",
         };
-        CliError::failed(format!("{}.", chain(&error)), hint)
+        CliError::failed(sentence(&error), hint)
     })
 }

@@ -50,6 +50,7 @@ pub fn run(context: &Context, events: &Events) -> Done {
 
 fn follow(context: &Context, since: Option<u64>, wanted: impl Fn(&wire::Event) -> bool) -> Done {
     let mut cursor = since;
+    out::end_with_reader();
     loop {
         let client = context.client()?;
         let mut failed = None;

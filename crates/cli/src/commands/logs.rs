@@ -89,14 +89,28 @@ fn show(bytes: &[u8], raw: bool) {
     if raw {
         return out::bytes(bytes);
     }
-    let plain = strip_ansi_escapes::strip(bytes);
-    let text = String::from_utf8_lossy(&plain).replace('\r', "");
-    let visible = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control());
-    out::bytes(visible.collect::<String>().as_bytes());
+    out::bytes(plain(bytes).as_bytes());
+}
+
+/// Returns what was written as plain text. A line that was drawn over and over, such as a progress bar, is there as it
+/// was last.
+fn plain(bytes: &[u8]) -> String {
+    // The stripper drops tabs and carriage returns, so it gets what stands between them.
+    let strip = |piece: &[u8]| String::from_utf8_lossy(&strip_ansi_escapes::strip(piece)).into_owned();
+    let drawn = |drawn: &[u8]| drawn.split(|byte| *byte == b'\t').map(strip).collect::<Vec<_>>().join("\t");
+    let mut text = String::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let (line, end) = line.strip_suffix(b"\n").map_or((line, ""), |line| (line, "\n"));
+        let last = line.rsplit(|byte| *byte == b'\r').map(drawn).find(|drawn| !drawn.is_empty());
+        text.extend(last.unwrap_or_default().chars().filter(|c| *c == '\t' || !c.is_control()));
+        text.push_str(end);
+    }
+    text
 }
 
 fn follow(folder: &Path, from: u64, raw: bool) -> Done {
     let options = ConnectOptions { watch: Watch::Output { from }, size: None, read_only: true };
+    out::end_with_reader();
     // A run that is over has nothing more to say.
     let Ok(mut client) = oarlock_term::Client::connect_with(folder, options) else { return Ok(()) };
     for event in client.events() {
@@ -107,4 +121,15 @@ fn follow(folder: &Path, from: u64, raw: bool) -> Done {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_drawn_over_and_over_is_shown_once() {
+        let written = b"| busy\r\x1b[2K/ busy\r\x1b[2K\x1b[32mok\x1b[0m\ta\r\n\x07two\x1b]0;title\x07\r\n\r\nthree";
+        assert_eq!(plain(written), "ok\ta\ntwo\n\nthree");
+    }
 }

@@ -25,7 +25,7 @@ pub struct Ls {
 }
 
 pub fn run(context: &Context, ls: &Ls) -> Done {
-    let project = context.project_filter().map(|p| format!("&project={}", in_path(p))).unwrap_or_default();
+    let project = context.project_filter()?.map(|p| format!("&project={}", in_path(&p))).unwrap_or_default();
     let sessions: Vec<wire::Session> =
         context.client()?.get(&format!("/v1/sessions?all={}{project}", ls.all))?;
     if context.json {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use oarlock_api::wire;
 
-use super::{Context, in_path, request_id};
+use super::{Context, existing, in_path, request_id};
 use crate::error::{CliError, Done};
 use crate::out;
 
@@ -46,6 +46,7 @@ pub fn run(context: &Context, project: &Project) -> Done {
     match &project.what {
         What::Add { path } => {
             let path = std::path::absolute(path).map_err(|error| CliError::io("find the folder", &error))?;
+            let path = existing(path)?;
             let body = wire::AddProject { path: path.to_string_lossy().into_owned() };
             let added: wire::Project = client.post("/v1/projects", &request_id(), &body)?;
             if context.json {

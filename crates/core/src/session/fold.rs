@@ -153,10 +153,13 @@ impl Session {
     }
 
     fn run_started(&mut self, run: Run) {
-        let is_next = run.id == RunId(self.runs_begun) && self.live_run().is_none();
-        if !is_next {
+        if run.id != RunId(self.runs_begun) {
             self.reopen(run.id, run.host_pid);
             return;
+        }
+        // The next one is only begun when the last one is over: late news of its start was wrong.
+        if let Some(last) = self.runs.last_mut() {
+            last.ended.get_or_insert((Exit::Unknown, run.started_at));
         }
         self.tries.remove("run");
         self.runs_begun += 1;
@@ -168,11 +171,13 @@ impl Session {
         }
     }
 
-    /// Takes in news of the start of a run that was only taken for begun: an end seen before it was no end.
+    /// Takes in news of the start of a run that was only taken for begun: an end that nobody saw was no end.
     fn reopen(&mut self, id: RunId, host_pid: u32) {
-        let known = self.runs.last_mut().filter(|known| known.id == id && known.host_pid == 0);
-        if let Some(known) = known {
-            known.host_pid = host_pid;
+        let Some(known) = self.runs.last_mut().filter(|known| known.id == id && known.host_pid == 0) else {
+            return;
+        };
+        known.host_pid = host_pid;
+        if matches!(known.ended, Some((Exit::Unknown, _))) {
             known.ended = None;
         }
     }
@@ -347,7 +352,7 @@ impl Session {
                     self.run_started(Run::begin(run, Role::Builder, 0, at));
                 }
             }
-            kind @ ("workspace" | "stop") => self.tries(kind).skip(),
+            kind @ ("workspace" | "stop" | "remove" | "undo") => self.tries(kind).skip(),
             "work" => self.work_due = self.work_due.map(|_| seq),
             _ => {}
         }

@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use futures_util::Stream;
@@ -19,14 +18,13 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::Asked;
 use super::{Answered, App, Failure, blocking};
 use crate::feed::Cursor;
 use crate::{Daemon, event, stopped, view};
 
 /// Lines of one page.
 const PAGE_LINES: usize = 500;
-/// A comment is sent this often when nothing happens, so that a dead connection is noticed (proxies cut at 30 s).
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Frames waiting for one connection; with the feed's own bound this is all a slow reader can hold.
 const FRAMES_WAITING: usize = 64;
 
@@ -35,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Since {
     /// The position after which to begin. For the feed: from now on when missing.
     since: Option<u64>,
@@ -50,9 +49,9 @@ fn is_shown(stamped: &Stamped) -> bool {
 }
 
 /// Returns the next lines of the log after a position; fewer than 500 lines seen means that it is the end.
-#[utoipa::path(get, path = "/v1/events", params(Since),
+#[utoipa::path(get, path = "/v1/events", operation_id = "events", params(Since),
     responses((status = 200, body = Vec<wire::Event>), (status = 410, body = wire::Error)))]
-async fn page(State(daemon): App, Query(query): Query<Since>) -> Answered<Json<Vec<wire::Event>>> {
+async fn page(State(daemon): App, Asked(query): Asked<Since>) -> Answered<Json<Vec<wire::Event>>> {
     let since = query.since.unwrap_or(0);
     let reader = daemon.clone();
     blocking(move || {
@@ -83,24 +82,28 @@ async fn page(State(daemon): App, Query(query): Query<Since>) -> Answered<Json<V
 
 /// Follows the log: server-sent events whose id is the position, resumed by `Last-Event-ID` or `since`. Each data line
 /// is a `Frame`.
-#[utoipa::path(get, path = "/v1/feed", params(Since),
+#[utoipa::path(get, path = "/v1/feed", operation_id = "feed",
+    params(Since, ("last-event-id" = Option<u64>, Header, description = "As `since`, and it wins: what a client that reconnects by itself sends")),
     responses((status = 200, body = wire::Frame, content_type = "text/event-stream")))]
 async fn follow(
     State(daemon): App,
     headers: HeaderMap,
-    Query(query): Query<Since>,
+    Asked(query): Asked<Since>,
 ) -> Answered<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>> {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    // An id that is no position of ours is a cursor of another log, and is judged as one.
+    let last = headers.get("last-event-id");
+    let last = last.map(|id| id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX));
     // Subscribed before the replay is read: what is appended meanwhile is in both, and dropped once.
     let live = daemon.feed.subscribe();
     let since = last.or(query.since);
     let (frames, receiver) = mpsc::channel(FRAMES_WAITING);
+    let heartbeat = daemon.patience.heartbeat;
     let follower = Follower { daemon, frames, cursor: 0 };
     tokio::spawn(follower.run(since, live));
     let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|event| (Ok(event), receiver))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here")))
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(heartbeat).text("still here")))
 }
 
 /// Why a follower stops.
@@ -136,7 +139,9 @@ impl Follower {
     async fn begin(&mut self, since: Option<u64>) -> Result<(), End> {
         let Some(since) = since else {
             self.cursor = self.daemon.feed.head();
-            return Ok(());
+            // Without a frame, only to be a cursor: a client cut off before the first event misses none either.
+            let here = SseEvent::default().id(self.cursor.to_string());
+            return self.frames.send(here).await.map_err(|_| End::Gone);
         };
         let daemon = self.daemon.clone();
         let judged = tokio::task::spawn_blocking(move || daemon.feed.judge(since)).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::Oid;
@@ -12,25 +12,27 @@ use oarlock_core::machine::Key;
 use oarlock_core::session::Request;
 use oarlock_core::session::fact::{Fact, How, LandWish};
 use oarlock_core::{crew::Line, machine::Entry};
+use oarlock_engine::StoreError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answered, App, Failure, Requested, blocking};
+use super::extract::{Body, Named, Requested};
+use super::{Answered, App, Failure, blocking};
 use crate::Daemon;
 
 /// How long landing may take before the answer says that it is under way: a rebase of hundreds of commits.
 const LAND_WAIT: Duration = Duration::from_secs(110);
-/// Lines after the wish among which the landing's notes are looked for.
-const NOTES_WITHIN: usize = 500;
+/// Lines read at once while the landing's notes are looked for.
+const PAGE_LINES: usize = 500;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
     OpenApiRouter::new().routes(routes!(preview, land))
 }
 
 /// Tells what landing would do, without touching anything.
-#[utoipa::path(get, path = "/v1/sessions/{session}/landing", params(("session" = String, Path)),
+#[utoipa::path(get, path = "/v1/sessions/{session}/landing", operation_id = "preview_landing", params(("session" = String, Path)),
     responses((status = 200, body = wire::Preview), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
-async fn preview(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::Preview>> {
+async fn preview(State(daemon): App, Named(session): Named) -> Answered<Json<wire::Preview>> {
     let scope = daemon.scope(&daemon.find(&session)?)?;
     let world = daemon.world.clone();
     let preview = blocking(move || world.preview(&scope.state)).await??;
@@ -48,14 +50,14 @@ async fn preview(State(daemon): App, Path(session): Path<String>) -> Answered<Js
 }
 
 /// Puts a session's work on its base branch, and answers when it is there or was refused.
-#[utoipa::path(post, path = "/v1/sessions/{session}/landing", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/landing", operation_id = "land", params(("session" = String, Path)),
     request_body = wire::Land,
     responses((status = 200, body = wire::Landed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn land(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
-    Json(body): Json<wire::Land>,
+    Named(session): Named,
+    Body(body): Body<wire::Land>,
 ) -> Answered<Json<wire::Landed>> {
     let how = match body.how.as_deref() {
         None | Some("merge") => How::Merge,
@@ -86,9 +88,7 @@ async fn land(
         Some((name, Ok(_))) => {
             let daemon = daemon.clone();
             let found = blocking(move || landed(&daemon, answer.seq, &key, &name)).await?;
-            found
-                .map(Json)
-                .ok_or_else(|| Failure::bad("landed", "It landed, and its notes are long gone.", ""))
+            found.map(Json).map_err(|error| Failure::inside("read what was said of the landing", &error))
         }
         None => Err(Failure::new(
             axum::http::StatusCode::GATEWAY_TIMEOUT,
@@ -99,15 +99,27 @@ async fn land(
     }
 }
 
-/// Finds the line that tells of a landing, for what the state does not keep.
-fn landed(daemon: &Daemon, after: u64, wanted: &Key, name: &str) -> Option<wire::Landed> {
-    let lines = daemon.feed.replay(after, NOTES_WITHIN).ok()?;
-    lines.into_iter().find_map(|stamped| match stamped.line {
-        Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. }))
-            if key == *wanted =>
-        {
-            Some(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes })
+/// Finds the line that tells of a landing, for what the state does not keep. However busy the others were meanwhile,
+/// it comes after the wish.
+fn landed(daemon: &Daemon, wish: u64, wanted: &Key, name: &str) -> Result<wire::Landed, StoreError> {
+    let mut after = wish;
+    loop {
+        let lines = daemon.feed.replay(after, PAGE_LINES)?;
+        let Some(last) = lines.last() else {
+            let source = format!("no line after {wish} tells of {wanted}").into();
+            return Err(StoreError::Damaged { place: format!("line {wish}"), source });
+        };
+        after = last.seq;
+        let found = lines.into_iter().find_map(|stamped| match stamped.line {
+            Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. }))
+                if key == *wanted =>
+            {
+                Some(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes })
+            }
+            _ => None,
+        });
+        if let Some(found) = found {
+            return Ok(found);
         }
-        _ => None,
-    })
+    }
 }

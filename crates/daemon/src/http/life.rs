@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, State};
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::{MessageId, SessionId};
@@ -13,8 +13,10 @@ use oarlock_core::session::{Refusal, Request, STOP_GRACE_MS, Session, Workspace}
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::{Body, Named, Requested};
 use super::sessions::parse_name;
-use super::{Answered, App, Requested};
+use super::{Answered, App};
+use crate::token::Bearer;
 use crate::{Daemon, view};
 
 /// How long `send` waits for its receipt before it says that the message waits.
@@ -38,19 +40,21 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 }
 
 /// Types a message to the agent, exactly once, and answers with its receipt.
-#[utoipa::path(post, path = "/v1/sessions/{session}/messages", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/messages", operation_id = "send", params(("session" = String, Path)),
     request_body = wire::Send,
     responses((status = 200, body = wire::Message), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn send(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
-    Json(body): Json<wire::Send>,
+    Named(session): Named,
+    bearer: Option<Extension<Bearer>>,
+    Body(body): Body<wire::Send>,
 ) -> Answered<Json<wire::Message>> {
     let id = daemon.find(&session)?;
     // The message bears the request's id, so a retry is the same message.
     let message = MessageId(request.0.replace('/', "-"));
-    let wish = Request::Send(request, message.clone(), Author::Person, body.text);
+    let author = if bearer.is_some() { Author::Agent } else { Author::Person };
+    let wish = Request::Send(request, message.clone(), author, body.text);
     daemon.wish(Wish::Session(id.clone(), wish)).await?;
     let typed = |crew: &Crew| {
         let session = &crew.sessions.get(&id)?.state;
@@ -63,7 +67,7 @@ async fn send(
     known.map(Json).ok_or_else(|| Refusal::new("not_found", "The message is long gone.", "").into())
 }
 
-/// Carries a wish out, then waits until it is settled or time is up.
+/// Carries a wish about a run or a name out, then waits until it is settled or time is up.
 async fn carry_out(
     daemon: &Daemon,
     session: &str,
@@ -73,7 +77,7 @@ async fn carry_out(
 ) -> Answered<Json<wire::Changed>> {
     let id = daemon.find(session)?;
     daemon.wish(Wish::Session(id.clone(), wish)).await?;
-    settle(daemon, &id, wait, settled).await
+    settle(daemon, &id, wait, settled).await.map(Json)
 }
 
 async fn settle(
@@ -81,16 +85,28 @@ async fn settle(
     id: &SessionId,
     wait: Duration,
     settled: fn(&Session) -> bool,
-) -> Answered<Json<wire::Changed>> {
+) -> Answered<wire::Changed> {
     let is_settled = |crew: &Crew| crew.sessions.get(id).filter(|scope| settled(&scope.state)).map(|_| ());
     let settled = daemon.until(wait, is_settled).await.is_some();
     let scope = daemon.scope(id)?;
-    if let Some(parting) = &scope.state.parting
+    Ok(wire::Changed { session: view::session(id, &scope), settled, trash: view::trash(&scope.state) })
+}
+
+/// Carries out a farewell, or takes one back; a workspace that had to stay is a refusal.
+async fn part(
+    daemon: &Daemon,
+    id: &SessionId,
+    wish: Request,
+    settled: fn(&Session) -> bool,
+) -> Answered<Json<wire::Changed>> {
+    daemon.wish(Wish::Session(id.clone(), wish)).await?;
+    let changed = settle(daemon, id, WORKSPACE_WAIT, settled).await?;
+    if let Some(parting) = &daemon.scope(id)?.state.parting
         && let Some(trouble) = parting.refused.as_ref().or(parting.undo_refused.as_ref())
     {
         return Err(trouble.clone().into());
     }
-    Ok(Json(wire::Changed { session: view::session(id, &scope), settled, trash: view::trash(&scope.state) }))
+    Ok(Json(changed))
 }
 
 fn at_rest(session: &Session) -> bool {
@@ -110,36 +126,36 @@ fn back(session: &Session) -> bool {
 }
 
 /// Stops the agent: SIGTERM to all of its processes, SIGKILL after 10 s.
-#[utoipa::path(post, path = "/v1/sessions/{session}/stop", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/stop", operation_id = "stop", params(("session" = String, Path)),
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn stop(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
+    Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
     carry_out(&daemon, &session, Request::Stop(request), END_WAIT, at_rest).await
 }
 
 /// Kills the agent and all of its processes at once.
-#[utoipa::path(post, path = "/v1/sessions/{session}/kill", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/kill", operation_id = "kill", params(("session" = String, Path)),
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn kill(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
+    Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
     carry_out(&daemon, &session, Request::Kill(request), END_WAIT, at_rest).await
 }
 
 /// Brings the agent up again in its workspace.
-#[utoipa::path(post, path = "/v1/sessions/{session}/resume", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/resume", operation_id = "resume", params(("session" = String, Path)),
     request_body = wire::Resume,
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn resume(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
-    Json(body): Json<wire::Resume>,
+    Named(session): Named,
+    Body(body): Body<wire::Resume>,
 ) -> Answered<Json<wire::Changed>> {
     let up = |session: &Session| {
         session.live_run().is_some() || session.run_wanted.is_none() || session.stuck_on("run").is_some()
@@ -148,62 +164,62 @@ async fn resume(
 }
 
 /// Gives a session another name; its branch and its path stay.
-#[utoipa::path(post, path = "/v1/sessions/{session}/rename", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/rename", operation_id = "rename", params(("session" = String, Path)),
     request_body = wire::Rename,
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn rename(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
-    Json(body): Json<wire::Rename>,
+    Named(session): Named,
+    Body(body): Body<wire::Rename>,
 ) -> Answered<Json<wire::Changed>> {
     let name = parse_name(&body.name)?;
     carry_out(&daemon, &session, Request::Rename(request, name), Duration::ZERO, |_| true).await
 }
 
 /// Sets a session aside: its agent is stopped, its workspace and branch go to the trash.
-#[utoipa::path(post, path = "/v1/sessions/{session}/reject", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/reject", operation_id = "reject", params(("session" = String, Path)),
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn reject(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
+    Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
     let wish = Request::Part(request, Farewell::Rejected);
-    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+    part(&daemon, &daemon.find(&session)?, wish, parted).await
 }
 
 /// Lets a session go: its agent is stopped, its workspace goes to the trash, its branch stays.
-#[utoipa::path(post, path = "/v1/sessions/{session}/forget", params(("session" = String, Path)),
+#[utoipa::path(post, path = "/v1/sessions/{session}/forget", operation_id = "forget", params(("session" = String, Path)),
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn forget(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
+    Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
     let wish = Request::Part(request, Farewell::Forgotten);
-    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+    part(&daemon, &daemon.find(&session)?, wish, parted).await
 }
 
 /// Takes a session that is not running off the list; its workspace and branch go to the trash.
-#[utoipa::path(delete, path = "/v1/sessions/{session}", params(("session" = String, Path)),
+#[utoipa::path(delete, path = "/v1/sessions/{session}", operation_id = "remove_session", params(("session" = String, Path)),
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn remove(
     State(daemon): App,
     Requested(request): Requested,
-    Path(session): Path<String>,
+    Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
     let wish = Request::Part(request, Farewell::Removed);
-    carry_out(&daemon, &session, wish, WORKSPACE_WAIT, parted).await
+    part(&daemon, &daemon.find(&session)?, wish, parted).await
 }
 
 /// Undoes the last farewell, of a session or of all: the workspace comes back as it was.
-#[utoipa::path(post, path = "/v1/undo", request_body = wire::Undo,
+#[utoipa::path(post, path = "/v1/undo", operation_id = "undo", request_body = wire::Undo,
     responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn undo(
     State(daemon): App,
     Requested(request): Requested,
-    Json(body): Json<wire::Undo>,
+    Body(body): Body<wire::Undo>,
 ) -> Answered<Json<wire::Changed>> {
     let id = match &body.session {
         Some(session) => daemon.find(session)?,
@@ -215,8 +231,7 @@ async fn undo(
             )
         })?,
     };
-    daemon.wish(Wish::Session(id.clone(), Request::Undo(request))).await?;
-    settle(&daemon, &id, WORKSPACE_WAIT, back).await
+    part(&daemon, &id, Request::Undo(request), back).await
 }
 
 /// Returns the session that was parted with last and is not on its way back; landed ones need no undo. A request seen

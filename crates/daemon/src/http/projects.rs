@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::StatusCode;
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::fleet::{self, Request};
@@ -13,7 +14,8 @@ use oarlock_core::session::Refusal;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answered, App, Failure, Requested, blocking};
+use super::extract::{Body, Named, Requested};
+use super::{Answered, App, Failure, blocking};
 use crate::{Daemon, view};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
@@ -21,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 }
 
 /// Lists the registered repositories.
-#[utoipa::path(get, path = "/v1/projects", responses((status = 200, body = Vec<wire::Project>)))]
+#[utoipa::path(get, path = "/v1/projects", operation_id = "list_projects", responses((status = 200, body = Vec<wire::Project>)))]
 async fn list(State(daemon): App) -> Json<Vec<wire::Project>> {
     let crew = daemon.engine.crew();
     Json(crew.fleet.state.projects.iter().map(|(id, project)| listed(&crew, id, project)).collect())
@@ -41,12 +43,12 @@ fn listed(crew: &Crew, id: &ProjectId, project: &fleet::Project) -> wire::Projec
 }
 
 /// Registers a repository, by any path inside it.
-#[utoipa::path(post, path = "/v1/projects", request_body = wire::AddProject,
+#[utoipa::path(post, path = "/v1/projects", operation_id = "add_project", request_body = wire::AddProject,
     responses((status = 200, body = wire::Project), (status = 409, body = wire::Error)))]
 async fn add(
     State(daemon): App,
     Requested(request): Requested,
-    Json(body): Json<wire::AddProject>,
+    Body(body): Body<wire::AddProject>,
 ) -> Answered<Json<wire::Project>> {
     let path = PathBuf::from(body.path);
     let world = daemon.world.clone();
@@ -80,9 +82,9 @@ fn no_project(id: &str) -> Failure {
 }
 
 /// Shows a registered repository, with its default branch as git has it.
-#[utoipa::path(get, path = "/v1/projects/{project}", params(("project" = String, Path)),
+#[utoipa::path(get, path = "/v1/projects/{project}", operation_id = "show_project", params(("project" = String, Path)),
     responses((status = 200, body = wire::Project), (status = 404, body = wire::Error)))]
-async fn show(State(daemon): App, Path(project): Path<String>) -> Answered<Json<wire::Project>> {
+async fn show(State(daemon): App, Named(project): Named) -> Answered<Json<wire::Project>> {
     let id = ProjectId(project);
     let path = daemon.engine.crew().fleet.state.projects.get(&id).map(|project| project.path.clone());
     let path = path.ok_or_else(|| no_project(&id.0))?;
@@ -92,33 +94,39 @@ async fn show(State(daemon): App, Path(project): Path<String>) -> Answered<Json<
 }
 
 /// Takes a repository off the list; nothing of it is touched.
-#[utoipa::path(delete, path = "/v1/projects/{project}", params(("project" = String, Path)),
-    responses((status = 200), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+#[utoipa::path(delete, path = "/v1/projects/{project}", operation_id = "remove_project", params(("project" = String, Path)),
+    responses((status = 204), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn remove(
     State(daemon): App,
     Requested(request): Requested,
-    Path(project): Path<String>,
-) -> Answered<Json<()>> {
+    Named(project): Named,
+) -> Answered<StatusCode> {
     daemon.wish(Wish::Fleet(Request::RemoveProject(request, ProjectId(project), 0))).await?;
-    Ok(Json(()))
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl Daemon {
-    /// Returns the project of an id or of a path inside a repository, registering it on first use.
-    pub(super) async fn project(&self, text: &str, request: &RequestId) -> Answered<ProjectId> {
+    /// Returns the project of an id or of a path inside a repository; `Err` holds the root of one not registered.
+    pub(super) async fn registered(&self, text: &str) -> Answered<Result<ProjectId, String>> {
         let id = ProjectId(text.into());
         if self.engine.crew().fleet.state.projects.contains_key(&id) {
-            return Ok(id);
+            return Ok(Ok(id));
         }
         if !text.starts_with('/') {
             return Err(no_project(text));
         }
         let (world, path) = (self.world.clone(), PathBuf::from(text));
         let root = root_text(&blocking(move || world.repository(&path)).await??.root)?;
-        let known = |crew: &Crew| crew.fleet.state.project_at(&root).cloned();
-        if let Some(id) = known(&self.engine.crew()) {
-            return Ok(id);
-        }
+        let known = self.engine.crew().fleet.state.project_at(&root).cloned();
+        Ok(known.ok_or(root))
+    }
+
+    /// Returns the project of an id or of a path inside a repository, registering it on first use.
+    pub(super) async fn project(&self, text: &str, request: &RequestId) -> Answered<ProjectId> {
+        let root = match self.registered(text).await? {
+            Ok(id) => return Ok(id),
+            Err(root) => root,
+        };
         let wish = Request::AddProject(RequestId(format!("{request}.project")), root.clone());
         match self.wish(Wish::Fleet(wish)).await {
             Ok(_) => {}
@@ -126,6 +134,7 @@ impl Daemon {
             Err(failure) if failure.1.code == "already_registered" => {}
             Err(failure) => return Err(failure),
         }
-        known(&self.engine.crew()).ok_or_else(|| no_project(text))
+        let known = self.engine.crew().fleet.state.project_at(&root).cloned();
+        known.ok_or_else(|| no_project(text))
     }
 }

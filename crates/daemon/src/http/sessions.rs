@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use oarlock_agents::REGISTRY;
 use oarlock_api::wire;
@@ -19,7 +19,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answered, App, Failure, Requested, blocking};
+use super::extract::{Asked, Body, Named, Requested};
+use super::{Answered, App, Failure, blocking};
 use crate::{Daemon, view};
 
 /// Most bytes of output given at once; a client asks on from where it is.
@@ -44,36 +45,42 @@ fn session_id(request: &RequestId) -> SessionId {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Those that ended or were let go, too.
     #[serde(default)]
     all: bool,
-    /// Only this project's.
+    /// Only this project's: its id, or an absolute path inside the repository.
     project: Option<String>,
 }
 
 /// Lists sessions, oldest first: those without an outcome, or all.
-#[utoipa::path(get, path = "/v1/sessions", params(ListQuery), responses((status = 200, body = Vec<wire::Session>)))]
-async fn list(State(daemon): App, Query(query): Query<ListQuery>) -> Json<Vec<wire::Session>> {
+#[utoipa::path(get, path = "/v1/sessions", operation_id = "list_sessions", params(ListQuery), responses((status = 200, body = Vec<wire::Session>), (status = 404, body = wire::Error)))]
+async fn list(State(daemon): App, Asked(query): Asked<ListQuery>) -> Answered<Json<Vec<wire::Session>>> {
+    let project = match &query.project {
+        // A repository that is not registered has no sessions to list.
+        Some(text) => Some(daemon.registered(text).await?.ok().unwrap_or_default().0),
+        None => None,
+    };
     let crew = daemon.engine.crew();
-    let of_project =
-        |view: &wire::Session| query.project.as_ref().is_none_or(|project| *project == view.project);
+    let of_project = |view: &wire::Session| project.as_ref().is_none_or(|project| *project == view.project);
     let shown = crew
         .sessions
         .iter()
+        .filter(|(_, scope)| !scope.state.is_off_the_list())
         .filter(|(_, scope)| query.all || (scope.state.outcome.is_none() && !scope.state.is_hidden()));
     let mut views: Vec<_> = shown.map(|(id, scope)| view::session(id, scope)).filter(of_project).collect();
     views.sort_by(|a, b| (&a.created_at, &a.name, &a.id).cmp(&(&b.created_at, &b.name, &b.id)));
-    Json(views)
+    Ok(Json(views))
 }
 
 /// Begins a session and returns at once; what follows arrives by the feed.
-#[utoipa::path(post, path = "/v1/sessions", request_body = wire::Spawn,
-    responses((status = 201, body = wire::Session), (status = 400, body = wire::Error), (status = 409, body = wire::Error)))]
+#[utoipa::path(post, path = "/v1/sessions", operation_id = "spawn", request_body = wire::Spawn,
+    responses((status = 201, body = wire::Session), (status = 400, body = wire::Error), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn spawn(
     State(daemon): App,
     Requested(request): Requested,
-    Json(body): Json<wire::Spawn>,
+    Body(body): Body<wire::Spawn>,
 ) -> Answered<(StatusCode, Json<wire::Session>)> {
     let agent = agent(&body)?;
     let name = body.name.as_deref().map(parse_name).transpose()?;
@@ -137,22 +144,23 @@ pub(super) fn parse_name(text: &str) -> Answered<Name> {
 }
 
 /// Shows everything about a session.
-#[utoipa::path(get, path = "/v1/sessions/{session}", params(("session" = String, Path)),
+#[utoipa::path(get, path = "/v1/sessions/{session}", operation_id = "show_session", params(("session" = String, Path)),
     responses((status = 200, body = wire::SessionDetail), (status = 404, body = wire::Error)))]
-async fn show(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::SessionDetail>> {
+async fn show(State(daemon): App, Named(session): Named) -> Answered<Json<wire::SessionDetail>> {
     let id = daemon.find(&session)?;
     Ok(Json(view::detail(&daemon.place, &id, &daemon.scope(&id)?)))
 }
 
 /// Tells what a session's status rests on.
-#[utoipa::path(get, path = "/v1/sessions/{session}/why", params(("session" = String, Path)),
+#[utoipa::path(get, path = "/v1/sessions/{session}/why", operation_id = "why", params(("session" = String, Path)),
     responses((status = 200, body = wire::Why), (status = 404, body = wire::Error)))]
-async fn why(State(daemon): App, Path(session): Path<String>) -> Answered<Json<wire::Why>> {
+async fn why(State(daemon): App, Named(session): Named) -> Answered<Json<wire::Why>> {
     let id = daemon.find(&session)?;
     Ok(Json(view::why(&daemon.scope(&id)?, crate::now())))
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct DiffQuery {
     /// Statistics instead of the patch.
     #[serde(default)]
@@ -160,12 +168,12 @@ struct DiffQuery {
 }
 
 /// Shows what a session changed since its base, uncommitted and untracked work included.
-#[utoipa::path(get, path = "/v1/sessions/{session}/diff", params(("session" = String, Path), DiffQuery),
+#[utoipa::path(get, path = "/v1/sessions/{session}/diff", operation_id = "diff", params(("session" = String, Path), DiffQuery),
     responses((status = 200, body = wire::Diff), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
 async fn diff(
     State(daemon): App,
-    Path(session): Path<String>,
-    Query(query): Query<DiffQuery>,
+    Named(session): Named,
+    Asked(query): Asked<DiffQuery>,
 ) -> Answered<Json<wire::Diff>> {
     let scope = daemon.scope(&daemon.find(&session)?)?;
     let world = daemon.world.clone();
@@ -174,6 +182,7 @@ async fn diff(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct OutputQuery {
     /// Which run; the last when missing.
     run: Option<u32>,
@@ -183,12 +192,12 @@ struct OutputQuery {
 }
 
 /// Returns the bytes a run wrote, as they are, at most 4 MiB from an offset on.
-#[utoipa::path(get, path = "/v1/sessions/{session}/output", params(("session" = String, Path), OutputQuery),
+#[utoipa::path(get, path = "/v1/sessions/{session}/output", operation_id = "output", params(("session" = String, Path), OutputQuery),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = wire::Error)))]
 async fn output(
     State(daemon): App,
-    Path(session): Path<String>,
-    Query(query): Query<OutputQuery>,
+    Named(session): Named,
+    Asked(query): Asked<OutputQuery>,
 ) -> Answered<Bytes> {
     let id = daemon.find(&session)?;
     let last = daemon.scope(&id)?.state.last_run().map(|run| run.id.0);

@@ -9,7 +9,8 @@ use oarlock_api::wire;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answered, App};
+use super::App;
+use super::extract::Requested;
 use crate::{Daemon, view};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
@@ -22,13 +23,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 }
 
 /// Answers as long as the daemon lives.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Answers 200 once requests are taken, 503 while the daemon stops.
-#[utoipa::path(get, path = "/readyz", responses((status = 200, body = String), (status = 503, body = String)))]
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", responses((status = 200, body = String), (status = 503, body = String)))]
 async fn readyz(State(daemon): App) -> (StatusCode, &'static str) {
     if *daemon.shutdown.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -38,7 +39,7 @@ async fn readyz(State(daemon): App) -> (StatusCode, &'static str) {
 }
 
 /// Tells who and where the daemon is, and how much it looks after.
-#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = wire::Daemon)))]
+#[utoipa::path(get, path = "/v1/status", operation_id = "status", responses((status = 200, body = wire::Daemon)))]
 async fn status(State(daemon): App) -> Json<wire::Daemon> {
     let crew = daemon.engine.crew();
     let listed = crew.sessions.values().filter(|scope| !scope.state.is_hidden());
@@ -56,14 +57,14 @@ async fn status(State(daemon): App) -> Json<wire::Daemon> {
 }
 
 /// Stops the daemon in good order; sessions go on.
-#[utoipa::path(post, path = "/v1/shutdown", responses((status = 202)))]
-async fn shutdown(State(daemon): App) -> Answered<StatusCode> {
+#[utoipa::path(post, path = "/v1/shutdown", operation_id = "shutdown", responses((status = 202)))]
+async fn shutdown(State(daemon): App, Requested(_): Requested) -> StatusCode {
     daemon.shutdown.send_replace(true);
-    Ok(StatusCode::ACCEPTED)
+    StatusCode::ACCEPTED
 }
 
 /// Returns this document.
-#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200)))]
+#[utoipa::path(get, path = "/v1/openapi.json", operation_id = "openapi", responses((status = 200, body = utoipa::openapi::Object)))]
 async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(super::openapi())
 }

@@ -17,7 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 }
 
 /// Lists the kept workspaces of every project, newest first, as their repositories have them.
-#[utoipa::path(get, path = "/v1/trash", responses((status = 200, body = Vec<wire::Trash>)))]
+#[utoipa::path(get, path = "/v1/trash", operation_id = "list_trash", responses((status = 200, body = Vec<wire::Trash>)))]
 async fn list(State(daemon): App) -> Answered<Json<Vec<wire::Trash>>> {
     let projects: Vec<(String, String)> = {
         let crew = daemon.engine.crew();

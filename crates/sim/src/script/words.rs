@@ -20,7 +20,7 @@ use oarlock_core::session::fact::{
     Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt, Role, Source, Trouble,
     TurnEnd, Work, WorkspaceKind,
 };
-use oarlock_core::session::{Effect, Request};
+use oarlock_core::session::{Effect, MessageState, Request};
 
 /// Makes a request once its id is known.
 pub type Make<R> = Box<dyn FnOnce(RequestId) -> R>;
@@ -205,8 +205,7 @@ fn trouble(text: &str) -> Trouble {
 /// When it means nothing, or nothing for this effect.
 pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) -> Result<Fact, String> {
     let because = |prefix: &str| text.strip_prefix(prefix).map(|why| trouble(&format!("io:{why}")));
-    let failed =
-        |trouble, transient| Ok(Fact::PerformFailed { key: key.clone(), trouble, transient });
+    let failed = |trouble, transient| Ok(Fact::PerformFailed { key: key.clone(), trouble, transient });
     if let Some(trouble) = because("fails for now:") {
         return failed(trouble, true);
     }
@@ -361,5 +360,17 @@ pub fn effect_words(effect: &Effect) -> String {
         Effect::RestoreWorkspace { trash, brief, .. } => {
             format!("restore trash {trash}, ports from {}", brief.ports.first)
         }
+    }
+}
+
+/// Returns how far a message came, in a few words.
+#[must_use]
+pub fn message_words(state: &MessageState) -> String {
+    match state {
+        MessageState::Waiting => "waits".into(),
+        MessageState::InDoubt(run) => format!("may or may not have been typed into run {run}"),
+        MessageState::Typed(_) => "is typed".into(),
+        MessageState::Taken(_) => "is taken up".into(),
+        MessageState::Refused(trouble) => format!("is refused: {}", trouble.message),
     }
 }

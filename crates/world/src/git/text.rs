@@ -99,6 +99,11 @@ pub fn c_quoted(path: &OsStr) -> Vec<u8> {
     quoted
 }
 
+/// Returns a number, its noun and "is" or "are".
+pub(crate) fn are(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one} is") } else { format!("{number} {many} are") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,224 @@
+//! `cargo xtask test`: everything that CI runs, counted.
+
+use std::time::{Duration, Instant};
+
+use crate::check::FEATURES;
+use crate::tally::{Step, Tally};
+use crate::{check, programs, shell};
+
+/// Help.
+pub const HELP: &str = "Run everything CI runs: checks, tests, documentation examples, the demo
+
+Usage: cargo xtask test [--no-check]
+
+The last line counts what passed, failed and was skipped. Before it stands what could not run, and why.
+Tests run under cargo-nextest when it is installed, under cargo otherwise.";
+
+/// Packages whose tests work on real repositories.
+const NEEDS_GIT: &[&str] = &["oarlock-world", "oarlock-daemon", "oarlock"];
+/// Longest the demo may take: people wait for it.
+const DEMO_MAX: Duration = Duration::from_secs(60);
+/// Lines of the demo that are shown: it ends with its summary.
+const DEMO_LINES: usize = 40;
+
+/// What a run of tests says in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// Runs all of it.
+///
+/// # Errors
+/// When an argument is unknown.
+pub fn run(args: &[String]) -> Result<bool, String> {
+    if args.iter().any(|arg| arg != "--no-check") {
+        return Err(format!("test takes --no-check or nothing, not {args:?}"));
+    }
+    let begun = Instant::now();
+    let mut tally = Tally::default();
+    if args.is_empty() {
+        check::steps(&mut tally, |_| true);
+    }
+    let git = programs::git_trouble();
+    tally.step("build", || passes(&["build", "--quiet", "--workspace", "--bins", "--features", FEATURES]));
+    tests(&mut tally, git.as_deref());
+    examples(&mut tally);
+    tally.step("release build", || passes(&["build", "--quiet", "--release"]));
+    tally.step("demo", || demo(git.as_deref()));
+    ignored(&mut tally);
+    report(&tally, begun.elapsed());
+    Ok(tally.failed == 0)
+}
+
+fn report(tally: &Tally, took: Duration) {
+    println!("\nIt took {} min {} s.", took.as_secs() / 60, took.as_secs() % 60);
+    for (name, why) in &tally.absent {
+        println!("skipped: {name}: {why}");
+    }
+    for name in &tally.failures {
+        println!("failed: {name}");
+    }
+    println!("{}", tally.line());
+}
+
+fn passes(args: &[&str]) -> Result<Step, String> {
+    let ran = shell::quiet(shell::cargo(args))?;
+    Ok(if ran.ok { Step::Passed(String::new()) } else { Step::Failed(ran.text) })
+}
+
+/// Runs the tests of every package that can run here.
+fn tests(tally: &mut Tally, git: Option<&str>) {
+    let nextest = programs::find("cargo-nextest").is_some();
+    let name = if nextest { "tests (cargo-nextest)" } else { "tests (cargo)" };
+    let mut args =
+        if nextest { vec!["nextest", "run", "--no-fail-fast"] } else { vec!["test", "--no-fail-fast"] };
+    args.extend(["--workspace", "--features", FEATURES]);
+    if nextest {
+        args.extend(["--color", "never"]);
+    } else {
+        // Documentation examples are counted by themselves.
+        args.extend(["--lib", "--bins", "--tests"]);
+    }
+    if let Some(why) = git {
+        for package in NEEDS_GIT {
+            args.extend(["--exclude", *package]);
+            tally.skip(&format!("tests of {package}"), why);
+        }
+    }
+    let read = if nextest { nextest_counts } else { cargo_counts };
+    suite(tally, name, &args, read);
+}
+
+fn examples(tally: &mut Tally) {
+    suite(tally, "documentation examples", &["test", "--doc", "--workspace", "--no-fail-fast"], cargo_counts);
+}
+
+/// Runs a suite aloud and adds what it counted. One that fails without a failed test has not even begun.
+fn suite(tally: &mut Tally, name: &str, args: &[&str], read: fn(&str) -> Option<Counts>) {
+    println!("running  {name}");
+    let begun = Instant::now();
+    let ran = match shell::aloud(shell::cargo(args)) {
+        Ok(ran) => ran,
+        Err(why) => {
+            println!("FAILED   {name}: {why}");
+            return tally.fail(name);
+        }
+    };
+    let counts = read(&ran.text).unwrap_or_default();
+    tally.passed += counts.passed;
+    tally.skipped += counts.skipped;
+    let seconds = begun.elapsed().as_secs_f64();
+    let Counts { passed, failed, skipped } = counts;
+    let words = format!("{name}: {passed} passed, {failed} failed, {skipped} skipped ({seconds:.1} s)");
+    if ran.ok {
+        println!("ok       {words}");
+        return;
+    }
+    println!("FAILED   {words}");
+    tally.failures.push(name.to_owned());
+    tally.failed += counts.failed.max(1);
+}
+
+/// Reads the last summary of cargo-nextest, such as `Summary [ 1.2s] 12 tests run: 10 passed (1 slow), 2 failed, 3 skipped`.
+fn nextest_counts(text: &str) -> Option<Counts> {
+    let line = text.lines().rev().find(|line| line.trim_start().starts_with("Summary ["))?;
+    let (_, list) = line.split_once("run: ")?;
+    let mut counts = Counts::default();
+    // What stands in brackets is counted in the number before them.
+    let plain: String =
+        list.split('(').map(|part| part.split_once(')').map_or(part, |(_, rest)| rest)).collect();
+    for part in plain.split(',') {
+        let mut words = part.split_whitespace();
+        let Some(number) = words.next().and_then(|number| number.parse::<u64>().ok()) else { continue };
+        match words.next() {
+            Some("passed") => counts.passed += number,
+            Some("skipped") => counts.skipped += number,
+            Some(_) => counts.failed += number,
+            None => {}
+        }
+    }
+    Some(counts)
+}
+
+/// Adds up cargo's own summaries, such as `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`.
+fn cargo_counts(text: &str) -> Option<Counts> {
+    let mut counts = None;
+    for line in text.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+        let counts = counts.get_or_insert(Counts::default());
+        for part in line.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            let Some(number) = words.next().and_then(|number| number.parse::<u64>().ok()) else { continue };
+            match words.next() {
+                Some("passed") => counts.passed += number,
+                Some("failed") => counts.failed += number,
+                Some("ignored") => counts.skipped += number,
+                _ => {}
+            }
+        }
+    }
+    counts
+}
+
+/// Runs the demo as the README says, in a home of its own, and shows how it ended.
+fn demo(git: Option<&str>) -> Result<Step, String> {
+    if let Some(why) = git {
+        return Ok(Step::Skipped(why.to_owned()));
+    }
+    let begun = Instant::now();
+    let ran = shell::quiet(shell::cargo(&["run", "--quiet", "--release", "--", "demo"]))?;
+    let took = begun.elapsed();
+    let lines: Vec<&str> = ran.text.lines().collect();
+    let end = lines[lines.len().saturating_sub(DEMO_LINES)..].join("\n");
+    if !ran.ok {
+        return Ok(Step::Failed(ran.text));
+    }
+    println!("{end}");
+    if took > DEMO_MAX {
+        return Ok(Step::Failed(format!(
+            "the demo took {} s, and {} s is the most",
+            took.as_secs(),
+            DEMO_MAX.as_secs()
+        )));
+    }
+    Ok(Step::Passed(String::new()))
+}
+
+/// Names the tests that are ignored in the source; the suites have counted them.
+fn ignored(tally: &mut Tally) {
+    let mut command = shell::command("git");
+    command.args(["grep", "--untracked", "-n", "-E", "^ *#\\[ignore = ", "--", "*.rs"]);
+    let Ok(ran) = shell::quiet(command) else { return };
+    for line in ran.text.lines().filter(|_| ran.ok) {
+        let Some((place, reason)) = line.split_once("#[ignore = ") else { continue };
+        let reason = reason.trim_matches(['"', ']']);
+        tally.absent.push((place.trim().trim_end_matches(':').to_owned(), reason.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_nextest_is_read() {
+        let counts = |passed, failed, skipped| Some(Counts { passed, failed, skipped });
+        let line = "     Summary [   1.234s] 12 tests run: 10 passed (1 slow, 2 flaky), 2 failed, 1 timed out, 3 skipped\n";
+        assert_eq!(nextest_counts(line), counts(10, 3, 3));
+        assert_eq!(nextest_counts("  Summary [ 0.1s] 7 tests run: 7 passed, 0 skipped\n"), counts(7, 0, 0));
+        assert_eq!(
+            nextest_counts("  Summary [ 0.1s] 3/7 tests run: 2 passed, 1 failed, 0 skipped\n"),
+            counts(2, 1, 0)
+        );
+        assert_eq!(nextest_counts("error: could not compile\n"), None);
+    }
+
+    #[test]
+    fn the_summaries_of_cargo_are_added() {
+        let text = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.50s\n";
+        assert_eq!(cargo_counts(text), Some(Counts { passed: 4, failed: 2, skipped: 1 }));
+        assert_eq!(cargo_counts("nothing ran"), None);
+    }
+}
