@@ -92,10 +92,9 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(error, status) => Self::Refused(error, status),
-            ClientError::NoDaemon { .. } => Self::NoDaemon(
-                sentence(&error),
-                "Start it with \"oarlock start\".".into(),
-            ),
+            ClientError::NoDaemon { .. } => {
+                Self::NoDaemon(sentence(&error), "Start it with \"oarlock start\".".into())
+            }
             ClientError::Broken(_) | ClientError::Slow => {
                 Self::failed(sentence(&error), "Is it well? See \"oarlock status\".")
             }

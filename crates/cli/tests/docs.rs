@@ -62,11 +62,16 @@ fn every_verb_has_a_page_and_every_page_a_verb() {
     let help = Crew::new().ok(&["--help"]);
     let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
     // A verb stands two columns in; what explains it stands further in.
-    let verbs = commands.lines().filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    let verbs =
+        commands.lines().filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
     let verbs = verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help");
     let verbs: BTreeSet<&str> = verbs.chain(HIDDEN.iter().copied()).collect();
     let pages = manual::pages();
-    assert_eq!(pages.iter().map(String::as_str).collect::<BTreeSet<_>>(), verbs, "a page per verb in docs/cli");
+    assert_eq!(
+        pages.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        verbs,
+        "a page per verb in docs/cli"
+    );
     assert_eq!(PAGES.iter().copied().collect::<BTreeSet<_>>(), verbs, "each page is executed by a test here");
 }
 

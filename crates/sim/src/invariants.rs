@@ -460,7 +460,7 @@ pub fn the_state_agrees_with_the_world(view: &View<'_>) -> Result<(), String> {
         ensure(alive == live, || format!("{id}: run {live:?} is known, {alive:?} is alive"))?;
         if let Workspace::Removed { trash: Some(trash), .. } = &session.workspace {
             // After an undo that failed for good it may be back: a person asks again, and it is adopted.
-            let kept = view.world.trash.contains_key(trash) || session.stuck_on("undo").is_some();
+            let kept = view.world.trash.contains_key(trash) || vanished || session.stuck_on("undo").is_some();
             ensure(kept, || format!("{id}: the trash has no {trash}"))?;
         }
     }

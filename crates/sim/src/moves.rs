@@ -42,16 +42,29 @@ impl Scenario {
             28 => self.time_passes(a, b),
             29 => self.watch_processes().map(drop),
             30 if a.is_multiple_of(2) => self.crash(),
-            30 if a.is_multiple_of(3) => {
+            30 if a % 32 == 31 => self.user_deletes(b),
+            30 => self.stale_news(b, c),
+            _ => {
                 let failing = u32::from(b % 4);
                 self.tell(|| format!("the disk is full for {failing} appends"));
                 self.store.memory().failing = failing;
                 Ok(())
             }
-            30 if a == 255 => self.user_deletes(b),
-            30 => self.stale_news(b, c),
-            _ => Ok(()),
         }
+    }
+
+    /// Begins as many sessions as a case may have, all at once.
+    ///
+    /// # Errors
+    /// The invariant that broke.
+    pub fn crowd(&mut self) -> Result<(), Broken> {
+        let id = self.fresh_request();
+        self.ask(Request::Fleet(fleet::Request::AddProject(id, "/src/app".into())), None)?;
+        for n in 0..SESSIONS_MAX {
+            let id = self.fresh_request();
+            self.ask(spawn(id, n, ProjectId::from("app"), 0, 7), None)?;
+        }
+        Ok(())
     }
 
     fn any_session(&self, byte: u8) -> Option<SessionId> {

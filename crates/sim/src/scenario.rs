@@ -55,6 +55,8 @@ pub struct Setting {
     pub sabotage: Option<Sabotage>,
     /// The only invariant asked.
     pub only: Option<&'static str>,
+    /// Whether the case begins with all its sessions, so that the lanes are full.
+    pub crowded: bool,
     /// Whether what happens is told in [`Scenario::story`], which costs more than all the rest.
     pub told: bool,
 }

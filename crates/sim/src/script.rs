@@ -121,7 +121,8 @@ impl Play {
             }
             Input::Seen { session, fact } => {
                 let id = self.session(&session)?;
-                self.push(Line::Session(id, Entry::Fact(*fact)));
+                let fact = words::seen(&fact, &id)?;
+                self.push(Line::Session(id, Entry::Fact(fact)));
             }
             Input::Settled { session, key, facts } => {
                 let id = self.session(&session)?;

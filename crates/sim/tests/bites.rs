@@ -45,7 +45,7 @@ const BITES: &[(&str, Sabotage)] = &[
 ];
 
 fn setting(invariant: &'static str, sabotage: Option<Sabotage>) -> Setting {
-    Setting { typist: Typist::TypesAnything, sabotage, only: Some(invariant), told: false }
+    Setting { typist: Typist::TypesAnything, sabotage, only: Some(invariant), ..Setting::default() }
 }
 
 #[test]

@@ -23,6 +23,9 @@ use crate::run::inbox;
 /// may wait for a hook to show.
 const SETTLE: Duration = Duration::from_millis(30);
 
+/// Passes over the inbox of a run that is over: 64 MiB of reports, more than any agent writes in its last moment.
+const LAST_PASSES_MAX: usize = 64;
+
 /// What to read when its folder changes.
 #[derive(Clone)]
 pub(crate) enum Target {
@@ -38,8 +41,37 @@ pub(crate) type ReadWork = fn(&Path, &str, &str) -> Option<Fact>;
 #[derive(Default)]
 struct Shared {
     targets: Mutex<BTreeMap<PathBuf, Target>>,
-    dirty: Mutex<BTreeSet<PathBuf>>,
+    news: Mutex<News>,
     bell: Condvar,
+}
+
+/// What waits for the reader.
+#[derive(Default)]
+struct News {
+    /// Folders that changed.
+    dirty: BTreeSet<PathBuf>,
+    /// Runs that ended.
+    ended: Vec<Ended>,
+}
+
+/// A run that ended, and the fact that says so.
+pub(crate) struct Ended {
+    pub session: SessionId,
+    pub run_folder: PathBuf,
+    pub fact: Fact,
+}
+
+/// The way to tell the reader that a run ended; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LastLook(Arc<Shared>);
+
+impl LastLook {
+    /// Has the run's inbox read to its end, and its own end taken in after that: an agent that reports and leaves is gone
+    /// before its report is read.
+    pub(crate) fn take(&self, ended: Ended) {
+        locked(&self.0.news).ended.push(ended);
+        self.0.bell.notify_one();
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,7 +101,7 @@ impl Observer {
                 folders.filter(|folder| targets.contains_key(*folder)).map(Path::to_owned).collect();
             drop(targets);
             if !known.is_empty() {
-                locked(&seen.dirty).extend(known);
+                locked(&seen.news).dirty.extend(known);
                 seen.bell.notify_one();
             }
         });
@@ -79,6 +111,11 @@ impl Observer {
             .name("observer".into())
             .spawn(move || read_for_ever(&reader, &engine, read_work))?;
         Ok(Self { shared, watcher: Mutex::new(watcher) })
+    }
+
+    /// Returns the way to tell that a run ended.
+    pub(crate) fn last_look(&self) -> LastLook {
+        LastLook(self.shared.clone())
     }
 
     /// Looks at a folder from now on, and reads its target once at once. Looking twice is looking once.
@@ -93,7 +130,7 @@ impl Observer {
         }
         locked(&self.shared.targets).insert(folder.clone(), target);
         // What changed before the watch began is read now.
-        locked(&self.shared.dirty).insert(folder);
+        locked(&self.shared.news).dirty.insert(folder);
         self.shared.bell.notify_one();
     }
 
@@ -122,20 +159,13 @@ impl Observer {
 
 fn read_for_ever(shared: &Shared, engine: &Handle, read_work: ReadWork) {
     loop {
-        let mut dirty = locked(&shared.dirty);
-        while dirty.is_empty() {
-            dirty = shared.bell.wait(dirty).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(dirty);
-        thread::sleep(SETTLE);
-        let dirty = std::mem::take(&mut *locked(&shared.dirty));
+        let News { dirty, ended } = next_news(shared);
         for folder in dirty {
             let Some(target) = locked(&shared.targets).get(&folder).cloned() else { continue };
             match target {
-                Target::Inbox { session, run, folder: run_folder, cursor, agent } => {
-                    match inbox::read(&run_folder, cursor, agent) {
-                        Ok(pass) => take_pass(shared, engine, &folder, (session, run), pass),
-                        Err(error) => error!(%session, %error, "an inbox cannot be read"),
+                Target::Inbox { .. } => {
+                    if read_inbox(shared, engine, &folder) {
+                        locked(&shared.news).dirty.insert(folder);
                     }
                 }
                 Target::Head { session, workspace, base, branch } => {
@@ -146,24 +176,51 @@ fn read_for_ever(shared: &Shared, engine: &Handle, read_work: ReadWork) {
                 }
             }
         }
+        for Ended { session, run_folder, fact } in ended {
+            let inbox = inbox::folder(&run_folder);
+            let more = (0..LAST_PASSES_MAX).all(|_| read_inbox(shared, engine, &inbox));
+            if more {
+                warn!(%session, "an inbox was not read to its end");
+            }
+            engine.seen(session, vec![fact]);
+        }
     }
 }
 
-fn take_pass(
-    shared: &Shared,
-    engine: &Handle,
-    folder: &Path,
-    (session, run): (SessionId, RunId),
-    pass: inbox::Pass,
-) {
+/// Waits for news, and a moment longer for the rest of a burst; the end of a run does not wait.
+fn next_news(shared: &Shared) -> News {
+    let mut news = locked(&shared.news);
+    while news.dirty.is_empty() && news.ended.is_empty() {
+        news = shared.bell.wait(news).unwrap_or_else(PoisonError::into_inner);
+    }
+    if news.ended.is_empty() {
+        drop(news);
+        thread::sleep(SETTLE);
+        news = locked(&shared.news);
+    }
+    std::mem::take(&mut *news)
+}
+
+/// Reads what is new in an inbox, if it is looked at, and returns whether there is more.
+fn read_inbox(shared: &Shared, engine: &Handle, folder: &Path) -> bool {
+    let target = locked(&shared.targets).get(folder).cloned();
+    let Some(Target::Inbox { session, run, folder: run_folder, cursor, agent }) = target else {
+        return false;
+    };
+    let pass = match inbox::read(&run_folder, cursor, agent) {
+        Ok(pass) => pass,
+        Err(error) => {
+            error!(%session, %error, "an inbox cannot be read");
+            return false;
+        }
+    };
     if let Some(Target::Inbox { cursor, .. }) = locked(&shared.targets).get_mut(folder) {
         *cursor = pass.cursor;
     }
-    if pass.more {
-        locked(&shared.dirty).insert(folder.to_owned());
-    }
+    let more = pass.more;
     let facts = inbox::facts(run, pass);
     if !facts.is_empty() {
         engine.seen(session, facts);
     }
+    more
 }

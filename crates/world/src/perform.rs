@@ -52,10 +52,10 @@ impl World {
     /// # Errors
     /// When the system has no handles left for it.
     pub fn start(folders: Folders, engine: Handle, issue: IssueToken) -> io::Result<Arc<Self>> {
-        let watch = Watch::start(engine.clone())?;
         let observer = Observer::start(engine.clone(), |workspace, base, branch| {
             read_work(workspace, base, branch).ok().map(Fact::WorkSeen)
         })?;
+        let watch = Watch::start(observer.last_look())?;
         Ok(Arc::new(Self { folders, engine, issue, watch, observer }))
     }
 
@@ -327,11 +327,13 @@ impl Perform for World {
         let agent = session.brief.as_ref().and_then(|brief| oarlock_agents::find(&brief.agent.name));
         if let (Some(live), Some(agent)) = (session.live_run(), agent) {
             let folder = self.run_folder(id, live.id);
-            self.watch.add(Watched { session: id.clone(), run: live.id, folder: folder.clone() });
             let reports = inbox::folder(&folder);
             looked_at.insert(reports.clone());
+            let watched = Watched { session: id.clone(), run: live.id, folder: folder.clone() };
             let (session, run, cursor) = (id.clone(), live.id, live.cursor);
+            // Looked at before it is watched: its end is taken in after its last report.
             self.observer.look(reports, Target::Inbox { session, run, folder, cursor, agent });
+            self.watch.add(watched);
         }
         let kind = session.brief.as_ref().map(|brief| brief.workspace).unwrap_or_default();
         if let Some(checkout) = session.checkout()

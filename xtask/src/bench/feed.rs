@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -126,7 +127,9 @@ fn subscribe(mut feed: super::http::Feed, sender: &Sender<Arrival>) {
 /// The floor: make four kilobytes durable, then write a frame into 100 sockets with a thread behind each.
 fn through_sockets(ground: &Ground, rounds: usize) -> Result<Waits, String> {
     let failed = |error: std::io::Error| format!("failed to broadcast: {error}");
-    let mut file = File::create(ground.path("broadcast")).map_err(failed)?;
+    // In place, like a log that was cut back: a growing file would make the floor higher than it is.
+    let file = File::create(ground.path("broadcast")).map_err(failed)?;
+    file.write_all_at(&[7; 4096], 0).and_then(|()| file.sync_all()).map_err(failed)?;
     let (sender, arrivals) = mpsc::channel();
     let mut writers = Vec::new();
     for _ in 0..SUBSCRIBERS {
@@ -144,7 +147,7 @@ fn through_sockets(ground: &Ground, rounds: usize) -> Result<Waits, String> {
     let mut waits = Waits::default();
     for round in 0..rounds {
         let begun = Instant::now();
-        file.write_all(&[7; 4096]).and_then(|()| file.sync_data()).map_err(failed)?;
+        file.write_all_at(&[7; 4096], 0).and_then(|()| file.sync_data()).map_err(failed)?;
         for writer in &mut writers {
             writer.write_all(&[7; FRAME_BYTES]).map_err(failed)?;
         }

@@ -34,6 +34,16 @@ impl Http {
         self.ask("POST", path, &body.to_string())
     }
 
+    /// Reads something and does nothing with it: the least that a client can do.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.send("GET", path, "")?.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
         let failed = |error: std::io::Error| format!("{method} {path}: {error}");
         let mut stream = self.send(method, path, body).map_err(failed)?;

@@ -89,7 +89,8 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         && flag == "--peer"
     {
         // The bare client, as a program of its own: started, asks, ends.
-        return Http::new(Path::new(socket)).get(path).map(|_| true);
+        let answer = Http::new(Path::new(socket)).read(path);
+        return answer.map(|answer| !answer.is_empty()).map_err(|error| error.to_string());
     }
     let (mut quick, mut json, mut wanted) = (false, false, Vec::new());
     let mut rest = args.iter();

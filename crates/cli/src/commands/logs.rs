@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn what_was_drawn_over_and_over_is_shown_once() {
-        let written = b"| busy\r\x1b[2K/ busy\r\x1b[2K\x1b[32mok\x1b[0m\ta\r\n\x07two\x1b]0;title\x07\r\n\r\nthree";
+        let written =
+            b"| busy\r\x1b[2K/ busy\r\x1b[2K\x1b[32mok\x1b[0m\ta\r\n\x07two\x1b]0;title\x07\r\n\r\nthree";
         assert_eq!(plain(written), "ok\ta\ntwo\n\nthree");
     }
 }

@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -159,7 +158,12 @@ impl Crew {
 
     /// Returns a session's workspace.
     pub fn workspace(&self, name: &str) -> PathBuf {
-        PathBuf::from(self.session(name)["workspace"].as_str().unwrap())
+        self.workspace_of(&self.session(name))
+    }
+
+    /// Returns the workspace of a session as listed, without asking again.
+    pub fn workspace_of(&self, session: &Value) -> PathBuf {
+        PathBuf::from(session["workspace"].as_str().unwrap())
     }
 
     /// Returns the folder of a session's last run.
@@ -345,12 +349,9 @@ pub fn is_alive(pid: i32) -> bool {
 /// Sends a signal to a process of the test's own.
 pub fn signal(pid: i32, signal: Signal) {
     // It may have ended by itself, which is as good.
-    Pid::from_raw(pid).map(|pid| kill_process(pid, signal)).and_then(Result::err);
-}
-
-/// Makes a command ignore the broken pipe no more than a shell's would: Rust ignores SIGPIPE in tests.
-pub fn in_own_group(command: &mut Command) -> &mut Command {
-    command.process_group(0)
+    if let Some(pid) = Pid::from_raw(pid) {
+        kill_process(pid, signal).ok();
+    }
 }
 
 fn command_line(pid: i32) -> String {

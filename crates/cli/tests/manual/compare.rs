@@ -45,7 +45,11 @@ fn is_path(text: &str) -> bool {
 /// Tells whether the lines shown stand for the lines printed.
 pub(super) fn lines_match(shown: &[&str], printed: &[&str]) -> bool {
     let loose = shown.iter().any(|line| is_loose(line));
-    every_line(shown, printed, |shown, printed| if loose { is_like(shown, printed) } else { shown == printed })
+    every_line(
+        shown,
+        printed,
+        |shown, printed| if loose { is_like(shown, printed) } else { shown == printed },
+    )
 }
 
 fn every_line(shown: &[&str], printed: &[&str], same: impl Fn(&str, &str) -> bool + Copy) -> bool {
@@ -101,7 +105,9 @@ pub(super) fn settle(shown: &[&str], printed: &[&str], known: &Known) -> Vec<Str
     let mut rest = shown;
     let mut settled = Vec::new();
     for line in printed {
-        if let Some(at) = rest.iter().position(|shown| *shown == *line || is_loose(shown) && is_like(shown, line)) {
+        if let Some(at) =
+            rest.iter().position(|shown| *shown == *line || is_loose(shown) && is_like(shown, line))
+        {
             settled.push(rest[at].to_owned());
             rest = &rest[at + 1..];
         } else {

@@ -22,7 +22,8 @@ fn folder() -> PathBuf {
 
 /// Returns the names of the pages, without the index.
 pub fn pages() -> BTreeSet<String> {
-    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries =
+        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names = entries.filter_map(|name| name.strip_suffix(".md").map(str::to_owned));
     names.filter(|name| name != "README").collect()
 }
@@ -36,7 +37,8 @@ pub fn read(page: &str) -> String {
 pub fn play(page: &str) {
     let shown = read(page);
     let crew = Crew::new();
-    let mut player = Player { shell: Shell::new(&crew), crew: &crew, played: Vec::new(), differences: Vec::new() };
+    let mut player =
+        Player { shell: Shell::new(&crew), crew: &crew, played: Vec::new(), differences: Vec::new() };
     player.page(&shown);
     let (played, differences) = (player.played, player.differences);
     let mut text = played.join("\n");

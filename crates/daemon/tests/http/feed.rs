@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -90,6 +90,10 @@ fn sessions(bench: &Bench, count: usize) -> Vec<String> {
     ids
 }
 
+fn head(bench: &Bench) -> u64 {
+    bench.get("/v1/status").json()["seq"].as_u64().unwrap()
+}
+
 fn seqs(bench: &Bench) -> Vec<u64> {
     bench.events().iter().map(|event| event["seq"].as_u64().unwrap()).collect()
 }
@@ -98,31 +102,31 @@ fn seqs(bench: &Bench) -> Vec<u64> {
 fn a_client_that_comes_and_goes_under_load_sees_every_line_once() {
     let bench = Bench::new();
     let ids = sessions(&bench, 3);
-    let (done, step) = (AtomicBool::new(false), AtomicU64::new(1));
+    let (one_to_come, all_said) = (AtomicBool::new(true), AtomicBool::new(false));
     let seen = std::thread::scope(|scope| {
         let writers: Vec<_> = ids
             .iter()
             .map(|id| scope.spawn(|| (0..60).for_each(|number| rename(&bench, id, number))))
             .collect();
         let reader = scope.spawn(|| {
-            let (mut cursor, mut seen) = (0, Vec::new());
+            let (mut cursor, mut seen, mut state) = (0, Vec::new(), 1_u64);
             loop {
-                let finished = done.load(Ordering::Acquire);
+                let finished = all_said.load(Ordering::Acquire);
+                let before = head(&bench);
+                let more = one_to_come.load(Ordering::Acquire);
                 // xorshift64: some leave after one frame, some stay for dozens.
-                let mut state = step.load(Ordering::Relaxed);
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                step.store(state, Ordering::Relaxed);
                 let mut follower = match state % 3 {
                     0 => Follower::new(&bench, "/v1/feed", &format!("last-event-id: {cursor}\r\n")),
                     // The header wins: it is what a client that reconnects by itself adds to its first address.
                     1 => Follower::new(&bench, "/v1/feed?since=0", &format!("Last-Event-ID: {cursor}\r\n")),
                     _ => Follower::since(&bench, cursor),
                 };
-                let last = bench.get("/v1/status").json()["seq"].as_u64().unwrap();
+                let last = head(&bench).max(before + u64::from(more));
                 for _ in 0..state % 37 {
-                    if cursor >= last && finished {
+                    if cursor >= last {
                         break;
                     }
                     let frame = follower.next().expect("the feed goes on");
@@ -135,10 +139,10 @@ fn a_client_that_comes_and_goes_under_load_sees_every_line_once() {
             }
         });
         writers.into_iter().for_each(|writer| writer.join().unwrap());
-        // One more line, so that whoever waits for a frame gets one.
-        rename(&bench, &ids[0], 999);
-        done.store(true, Ordering::Release);
+        // Whoever saw this flag up may wait for a line that was not there yet.
+        one_to_come.store(false, Ordering::Release);
         rename(&bench, &ids[0], 1000);
+        all_said.store(true, Ordering::Release);
         reader.join().unwrap()
     });
     assert_eq!(seen, seqs(&bench), "every line once, in order");
@@ -148,7 +152,7 @@ fn a_client_that_comes_and_goes_under_load_sees_every_line_once() {
 fn a_cursor_from_elsewhere_is_reset_to_the_end() {
     let bench = Bench::new();
     let ids = sessions(&bench, 1);
-    let head = bench.get("/v1/status").json()["seq"].as_u64().unwrap();
+    let head = head(&bench);
     let foreign = [
         Follower::since(&bench, head + 1),
         Follower::since(&bench, u64::MAX),
@@ -172,7 +176,7 @@ fn a_cursor_from_elsewhere_is_reset_to_the_end() {
 fn without_a_cursor_it_begins_now_and_says_where() {
     let bench = Bench::new();
     let ids = sessions(&bench, 1);
-    let head = bench.get("/v1/status").json()["seq"].as_u64().unwrap();
+    let head = head(&bench);
     let mut follower = Follower::new(&bench, "/v1/feed", "");
     rename(&bench, &ids[0], 1);
     let frame = follower.next().unwrap();
@@ -192,7 +196,7 @@ fn without_a_cursor_it_begins_now_and_says_where() {
 fn a_client_that_does_not_read_is_cut_off_and_comes_back_without_loss() {
     let bench = Bench::with(Short { behind: Some(16), ..Short::default() });
     let ids = sessions(&bench, 1);
-    let head = bench.get("/v1/status").json()["seq"].as_u64().unwrap();
+    let head = head(&bench);
     let mut stalled = Follower::since(&bench, head);
     // A socket holds some 200 KB, and a frame has about 800 bytes.
     (0..700).for_each(|number| rename(&bench, &ids[0], number));
@@ -221,7 +225,7 @@ fn a_client_that_does_not_read_is_cut_off_and_comes_back_without_loss() {
 fn a_silent_feed_shows_that_it_lives() {
     let bench = Bench::with(Short { heartbeat: Some(50), ..Short::default() });
     let ids = sessions(&bench, 1);
-    let head = bench.get("/v1/status").json()["seq"].as_u64().unwrap();
+    let head = head(&bench);
     let mut stream = bench.connect();
     stream.write_all(format!("GET /v1/feed?since={head} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
     let (mut text, mut bytes) = (String::new(), [0; 256]);

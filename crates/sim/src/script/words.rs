@@ -4,7 +4,7 @@
 //! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
 //! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
 //!
-//! Facts are seen (`NAME sees FACT`) or answer an effect (`NAME KEY -> FACT; FACT`, `nothing` for none): `ready`,
+//! Facts are seen (`NAME sees FACT`) or answer an effect (`NAME KEY -> FACT; FACT`, `nothing` for none). Both: `ready`,
 //! `removed to trash`, `removed nothing`, `up`, `fails: WHY`, `fails for now: WHY`, `refused CODE: WHY`, `typed`,
 //! `not typed: WHY`, `not typed for good: WHY`, `landed`, `work HEAD ahead N dirty N`, `message M typed|taken run N`, and
 //! of a run, `run N` with `up`, `exits N: LAST WORDS`, `dies of signal N`, `not started: WHY`, `host lost`,
@@ -65,8 +65,8 @@ pub enum Input {
     Seen {
         /// The session's id or name.
         session: String,
-        /// What.
-        fact: Box<Fact>,
+        /// What, for [`seen`].
+        fact: String,
     },
     /// An effect came back.
     Settled {
@@ -94,8 +94,7 @@ pub fn parse(line: &str) -> Result<Input, String> {
         return Ok(Input::Crash);
     }
     if let Some((session, rest)) = line.split_once(" sees ") {
-        let fact = Box::new(fact(rest)?);
-        return Ok(Input::Seen { session: session.into(), fact });
+        return Ok(Input::Seen { session: session.into(), fact: rest.into() });
     }
     if let Some((head, facts)) = line.split_once(" ->") {
         let (session, key) = head.split_once(' ').ok_or("a session and a key stand before ->")?;
@@ -223,14 +222,7 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
     }
     match (text, effect) {
         ("ready", Some(Effect::PrepareWorkspace { brief } | Effect::RestoreWorkspace { brief, .. })) => {
-            Ok(Fact::WorkspaceReady {
-                path: format!("/ws/{id}"),
-                branch: brief.branch.clone(),
-                base_branch: "main".into(),
-                base: Oid::from("c0"),
-                head: Oid::from("c0"),
-                notes: vec![],
-            })
+            Ok(ready(id, &brief.branch))
         }
         ("removed to trash", Some(Effect::RemoveWorkspace { trash, .. })) => {
             Ok(Fact::WorkspaceRemoved { trash: Some(trash.clone()), branch_kept: true })
@@ -253,6 +245,17 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
     }
 }
 
+fn ready(id: &SessionId, branch: &str) -> Fact {
+    Fact::WorkspaceReady {
+        path: format!("/ws/{id}"),
+        branch: branch.into(),
+        base_branch: "main".into(),
+        base: Oid::from("c0"),
+        head: Oid::from("c0"),
+        notes: vec![],
+    }
+}
+
 fn up(run: RunId) -> Fact {
     Fact::RunStarted { run, role: Role::Builder, host_pid: 100 + run.0 }
 }
@@ -270,7 +273,14 @@ fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
     found.map_or_else(|| fact(text), Ok)
 }
 
-/// Reads what was seen.
+/// Reads what was seen of a session.
+///
+/// # Errors
+/// When it means nothing.
+pub fn seen(text: &str, id: &SessionId) -> Result<Fact, String> {
+    if text == "ready" { Ok(ready(id, "somewhere")) } else { fact(text) }
+}
+
 fn fact(text: &str) -> Result<Fact, String> {
     let (head, note) = match text.split_once(':') {
         Some((head, note)) => (head, note.trim()),

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use oarlock_core::ids::{RunId, SessionId};
 use oarlock_core::session::fact::Exit;
-use oarlock_engine::Handle;
 use oarlock_term::Probe;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::{error, warn};
 
 use super::{ended, last_words};
+use crate::observe::{Ended, LastLook};
 
 /// Hosts whose end is taken in at once.
 const EVENTS_MAX: usize = 64;
@@ -59,14 +59,14 @@ impl Post {
 
 impl Watch {
     /// Starts the watch.
-    pub(crate) fn start(engine: Handle) -> io::Result<Self> {
+    pub(crate) fn start(last_look: LastLook) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         let post = Post { orders, bell };
         let mut watcher =
-            Watcher { engine, inbox, post: post.clone(), poll, next: BELL + 1, handles: BTreeMap::new() };
+            Watcher { last_look, inbox, post: post.clone(), poll, next: BELL + 1, handles: BTreeMap::new() };
         thread::Builder::new().name("hosts".into()).spawn(move || watcher.run())?;
         Ok(Self { post, known: Mutex::default() })
     }
@@ -81,7 +81,7 @@ impl Watch {
 }
 
 struct Watcher {
-    engine: Handle,
+    last_look: LastLook,
     inbox: Receiver<Watched>,
     post: Post,
     poll: OwnedFd,
@@ -197,6 +197,8 @@ impl Watcher {
 
     fn report(&self, watched: &Watched, exit: Exit) {
         let words = if exit == Exit::Code(0) { String::new() } else { last_words(&watched.folder) };
-        self.engine.seen(watched.session.clone(), vec![ended(watched.run, exit, words)]);
+        let fact = ended(watched.run, exit, words);
+        let (session, run_folder) = (watched.session.clone(), watched.folder.clone());
+        self.last_look.take(Ended { session, run_folder, fact });
     }
 }

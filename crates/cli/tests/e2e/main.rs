@@ -1,0 +1,12 @@
+//! End to end: the built program, real git, real hosts, a real daemon. Each test is a claim and has a world of its own.
+
+mod agents;
+mod daemon;
+mod events;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod landing;
+mod messages;
+mod places;
+mod surface;
+mod trash;
