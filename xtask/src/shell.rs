@@ -25,14 +25,21 @@ pub fn root() -> PathBuf {
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).stdin(Stdio::null());
-    // What cargo told this program about itself misleads others: cargo-machete takes it for its own.
     for (name, _) in std::env::vars_os() {
-        let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
-        if name.to_str().is_some_and(|name| about_us.iter().any(|prefix| name.starts_with(prefix))) {
+        if name.to_str().is_some_and(is_about_us) {
             command.env_remove(name);
         }
     }
     command
+}
+
+/// Tells whether a variable is about this program, or the session it runs in, and would mislead another: cargo-machete
+/// takes cargo's words to us for words to itself, and an oarlock that is tested must not find the one that tests it.
+fn is_about_us(name: &str) -> bool {
+    let from_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    let for_the_simulator = name.starts_with("OARLOCK_SIM_");
+    from_cargo.iter().any(|prefix| name.starts_with(prefix))
+        || name.starts_with("OARLOCK_") && !for_the_simulator
 }
 
 /// Returns a command for cargo with these arguments, without colour.
@@ -76,4 +83,19 @@ fn listen(mut command: Command, mut each: impl FnMut(&str)) -> Result<Ran, Strin
     }
     let status = child.wait().map_err(failed)?;
     Ok(Ran { ok: status.success(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_us_is_not_handed_on() {
+        for name in ["CARGO_PKG_NAME", "OARLOCK_HOME", "OARLOCK_RUN", "OARLOCK_UPDATE"] {
+            assert!(is_about_us(name), "{name} would mislead");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "PATH", "OARLOCK_SIM_SEED"] {
+            assert!(!is_about_us(name), "{name} is meant for all");
+        }
+    }
 }

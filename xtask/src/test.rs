@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, counted.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::check::FEATURES;
@@ -14,8 +15,9 @@ Usage: cargo xtask test [--no-check]
 The last line counts what passed, failed and was skipped. Before it stands what could not run, and why.
 Tests run under cargo-nextest when it is installed, under cargo otherwise.";
 
-/// Packages whose tests work on real repositories.
+/// Packages whose tests work on real repositories, and those whose tests need util-linux.
 const NEEDS_GIT: &[&str] = &["oarlock-world", "oarlock-daemon", "oarlock"];
+const NEEDS_SETSID: &[&str] = &["oarlock-term", "oarlock-world", "oarlock"];
 /// Longest the demo may take: people wait for it.
 const DEMO_MAX: Duration = Duration::from_secs(60);
 /// Lines of the demo that are shown: it ends with its summary.
@@ -82,14 +84,25 @@ fn tests(tally: &mut Tally, git: Option<&str>) {
         // Documentation examples are counted by themselves.
         args.extend(["--lib", "--bins", "--tests"]);
     }
-    if let Some(why) = git {
-        for package in NEEDS_GIT {
-            args.extend(["--exclude", *package]);
-            tally.skip(&format!("tests of {package}"), why);
-        }
+    for (package, why) in &excluded(git) {
+        args.extend(["--exclude", *package]);
+        tally.skip(&format!("tests of {package}"), why);
     }
     let read = if nextest { nextest_counts } else { cargo_counts };
     suite(tally, name, &args, read);
+}
+
+/// Returns the packages whose tests cannot run here, and why.
+fn excluded(git: Option<&str>) -> BTreeMap<&'static str, String> {
+    let mut excluded = BTreeMap::new();
+    if programs::find("setsid").is_none() {
+        let why = "setsid, of util-linux, is not installed";
+        excluded.extend(NEEDS_SETSID.iter().map(|package| (*package, why.to_owned())));
+    }
+    if let Some(why) = git {
+        excluded.extend(NEEDS_GIT.iter().map(|package| (*package, why.to_owned())));
+    }
+    excluded
 }
 
 fn examples(tally: &mut Tally) {
@@ -143,20 +156,17 @@ fn nextest_counts(text: &str) -> Option<Counts> {
     Some(counts)
 }
 
-/// Adds up cargo's own summaries, such as `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; …`.
+/// Counts the lines of tests, such as `test a::b ... ok`. Harnesses of our own write them too, and no summary of cargo's.
 fn cargo_counts(text: &str) -> Option<Counts> {
     let mut counts = None;
-    for line in text.lines().filter_map(|line| line.strip_prefix("test result: ")) {
+    for line in text.lines().filter_map(|line| line.strip_prefix("test ")) {
+        let Some((_, ending)) = line.rsplit_once(" ... ") else { continue };
         let counts = counts.get_or_insert(Counts::default());
-        for part in line.split([';', '.']) {
-            let mut words = part.split_whitespace();
-            let Some(number) = words.next().and_then(|number| number.parse::<u64>().ok()) else { continue };
-            match words.next() {
-                Some("passed") => counts.passed += number,
-                Some("failed") => counts.failed += number,
-                Some("ignored") => counts.skipped += number,
-                _ => {}
-            }
+        match ending.split([' ', ',']).next() {
+            Some("ok") => counts.passed += 1,
+            Some("FAILED") => counts.failed += 1,
+            Some("ignored") => counts.skipped += 1,
+            _ => {}
         }
     }
     counts
@@ -216,9 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn the_summaries_of_cargo_are_added() {
-        let text = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\nx\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out; finished in 1.50s\n";
-        assert_eq!(cargo_counts(text), Some(Counts { passed: 4, failed: 2, skipped: 1 }));
+    fn the_tests_that_cargo_names_are_counted() {
+        let text = "running 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest src/a.rs - d (line 3) - compile fail ... ok\n\
+            test e ... ignored, needs a network\ntest f has been running for over 60 seconds\n\
+            test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 4 filtered out\n\
+            test spec/session/x ... ok\n";
+        assert_eq!(cargo_counts(text), Some(Counts { passed: 3, failed: 1, skipped: 1 }));
         assert_eq!(cargo_counts("nothing ran"), None);
     }
 }

@@ -118,9 +118,11 @@ fn launch(errors: &Path, place: &Place) -> Result<bool, CliError> {
 
 /// Waits until no daemon listens. Returns whether that came true in time.
 pub fn gone(place: &Place, pid: u32) -> bool {
+    // One that only waits to be reaped has let go of its lock; whoever started it may never reap it.
     let alive = || {
-        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-        pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold any character (proc(5)).
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
     };
     wait(GONE_WAIT, || !answers(place) && !alive())
 }

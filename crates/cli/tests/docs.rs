@@ -1,4 +1,5 @@
 //! The pages of `docs/cli` are executed: what they show is what oarlock prints. `OARLOCK_UPDATE=1` rewrites what is shown.
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 #[allow(dead_code, reason = "the pages need less of it than the end-to-end tests do")]
 mod harness;

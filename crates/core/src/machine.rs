@@ -198,13 +198,23 @@ impl<M: Machine> Scope<M> {
         decision
     }
 
-    /// Returns the lines to append at boot, when nothing is in flight: started effects that may not be repeated, or are
-    /// not wanted any more, are declared lost and settled; safe ones that are wanted are simply performed again.
+    /// Returns the lines to append at boot, when nothing is in flight.
     #[must_use]
     pub fn recover(&self) -> alloc::vec::Vec<Entry<M::Fact>> {
-        let wanted = M::decide(&self.state).effects;
+        self.abandoned(&BTreeSet::new())
+    }
+
+    /// Returns the lines to append about effects that were started by an earlier life of the engine: those that may not
+    /// be repeated, or are not wanted any more, are declared lost and settled; safe ones that are wanted are simply
+    /// performed again, which may have to wait for room, and may be unwanted by then.
+    #[must_use]
+    pub fn abandoned(&self, in_flight: &BTreeSet<Key>) -> alloc::vec::Vec<Entry<M::Fact>> {
         let mut entries = alloc::vec::Vec::new();
-        for key in &self.started {
+        if self.started.is_subset(in_flight) {
+            return entries;
+        }
+        let wanted = M::decide(&self.state).effects;
+        for key in self.started.difference(in_flight) {
             let repeats = wanted.get(key).is_some_and(|effect| M::repeat(effect) == Repeat::Safe);
             if !repeats {
                 entries.push(Entry::Fact(M::lost(key.clone())));

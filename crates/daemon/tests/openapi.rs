@@ -1,5 +1,7 @@
 //! The checked-in document of the HTTP surface is that of the handlers, and it is a sound one.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -145,17 +145,8 @@ impl<S: Store> Engine<S> {
             hungry: BTreeSet::new(),
             wakes: BTreeMap::new(),
         };
-        let mut batch = Batch::default();
-        let lost: Vec<Line> = engine
-            .crew
-            .sessions
-            .iter()
-            .flat_map(|(id, scope)| scope.recover().into_iter().map(|entry| Line::Session(id.clone(), entry)))
-            .collect();
-        for line in lost {
-            engine.push(&mut batch, line, now);
-        }
-        batch.touched = engine.crew.sessions.keys().cloned().collect();
+        let touched = engine.crew.sessions.keys().cloned().collect();
+        let batch = Batch { touched, ..Batch::default() };
         let mut step = Step::default();
         engine.finish(batch, now, &mut step)?;
         Ok((engine, step))
@@ -340,6 +331,7 @@ impl<S: Store> Engine<S> {
     fn decide(&mut self, id: &SessionId, now: Timestamp, batch: &mut Batch, jobs: &mut Vec<Job>) {
         let busy: BTreeSet<Key> =
             self.in_flight.get(id).map(|keys| keys.keys().cloned().collect()).unwrap_or_default();
+        self.declare_lost(id, &busy, now, batch);
         let decision = self.crew.runnable(id, &busy);
         match decision.wake {
             Some(wake) => self.wakes.insert(id.clone(), wake),
@@ -357,6 +349,20 @@ impl<S: Store> Engine<S> {
                 self.push(batch, Line::Session(id.clone(), Entry::Started(key.clone())), now);
             }
             jobs.push(Job { session: id.clone(), key, effect });
+        }
+    }
+
+    /// Appends what became of effects that an earlier life of the engine started and this one does not repeat.
+    fn declare_lost(&mut self, id: &SessionId, busy: &BTreeSet<Key>, now: Timestamp, batch: &mut Batch) {
+        // Each round settles what it declares lost, so the rounds come to an end.
+        loop {
+            let lost = self.crew.sessions.get(id).map(|scope| scope.abandoned(busy)).unwrap_or_default();
+            if lost.is_empty() {
+                return;
+            }
+            for entry in lost {
+                self.push(batch, Line::Session(id.clone(), entry), now);
+            }
         }
     }
 

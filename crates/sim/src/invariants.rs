@@ -457,10 +457,14 @@ pub fn the_state_agrees_with_the_world(view: &View<'_>) -> Result<(), String> {
         let alive = view.world.hosts.iter().find(|((owner, _), host)| owner == id && host.is_alive());
         let alive = alive.map(|((_, run), _)| *run);
         let live = session.live_run().map(|run| run.id);
-        ensure(alive == live, || format!("{id}: run {live:?} is known, {alive:?} is alive"))?;
+        // A start that went unheard and then failed for good is found when a person resumes, stops or rejects it.
+        let unheard = live.is_none() && session.stuck_on("run").is_some();
+        ensure(alive == live || unheard, || format!("{id}: run {live:?} is known, {alive:?} is alive"))?;
         if let Workspace::Removed { trash: Some(trash), .. } = &session.workspace {
-            // After an undo that failed for good it may be back: a person asks again, and it is adopted.
-            let kept = view.world.trash.contains_key(trash) || vanished || session.stuck_on("undo").is_some();
+            // An undo that was refused or failed for good has told a person why.
+            let told = session.parting.as_ref().is_some_and(|parting| parting.undo_refused.is_some());
+            let told = told || session.stuck_on("undo").is_some();
+            let kept = view.world.trash.contains_key(trash) || vanished || told;
             ensure(kept, || format!("{id}: the trash has no {trash}"))?;
         }
     }

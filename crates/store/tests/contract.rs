@@ -1,5 +1,7 @@
 //! What every store promises the engine, asked of the one in memory and of the one on disk.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::path::PathBuf;

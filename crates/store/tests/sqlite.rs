@@ -1,5 +1,7 @@
 //! The file itself: its format, its damage, its readers, and a full disk.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

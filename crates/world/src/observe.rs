@@ -1,57 +1,66 @@
 //! Facts from file events: reports in inboxes, commits in workspaces. Nothing is polled.
 //!
-//! A change rings a bell for its target; one thread, a moment later, reads what is new. Many changes of one target are
-//! one reading.
+//! A change rings a bell for its target; a moment later what is new is read. Many changes of one target are one reading.
+//! Inboxes, heads and the watching itself have a thread each: git may be slow, and a report must not wait for it; the
+//! kernel may have a lot to say, and the engine must not wait for that.
+
+mod keeper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{EventKind, ModifyKind, RenameMode};
 use oarlock_agents::Agent;
 use oarlock_core::ids::{RunId, SessionId};
 use oarlock_core::session::fact::Fact;
-use oarlock_engine::Handle;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::run::inbox;
 
 /// Pause between a change and its reading, so that a burst of commits is read once. Well under the 200 ms that a person
 /// may wait for a hook to show.
 const SETTLE: Duration = Duration::from_millis(30);
-
+/// Wait before an inbox that could not be read is read again: for a handle to become free, or a disk to answer.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// Times a head is looked at again because git holds the index: 3 s in all, since a git that died leaves its lock.
+const UNFINISHED_TRIES: u32 = 100;
 /// Passes over the inbox of a run that is over: 64 MiB of reports, more than any agent writes in its last moment.
 const LAST_PASSES_MAX: usize = 64;
 
-/// What to read when its folder changes.
-#[derive(Clone)]
-pub(crate) enum Target {
-    /// The reports of a run.
-    Inbox { session: SessionId, run: RunId, folder: PathBuf, cursor: u64, agent: &'static dyn Agent },
-    /// The head of a workspace.
-    Head { session: SessionId, workspace: PathBuf, base: String, branch: String },
-}
+/// Takes what was seen of a session.
+pub(crate) type Tell = Arc<dyn Fn(SessionId, Vec<Fact>) + Send + Sync>;
 
 /// Reads the state of a workspace; given by the git side.
 pub(crate) type ReadWork = fn(&Path, &str, &str) -> Option<Fact>;
 
-#[derive(Default)]
-struct Shared {
-    targets: Mutex<BTreeMap<PathBuf, Target>>,
-    news: Mutex<News>,
-    bell: Condvar,
+/// The reports of a run.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    pub run: RunId,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// How far it was read before.
+    pub cursor: u64,
+    pub agent: &'static dyn Agent,
 }
 
-/// What waits for the reader.
-#[derive(Default)]
-struct News {
-    /// Folders that changed.
-    dirty: BTreeSet<PathBuf>,
-    /// Runs that ended.
-    ended: Vec<Ended>,
+/// The head of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub workspace: PathBuf,
+    pub base: String,
+    pub branch: String,
+}
+
+/// What to read when its folder changes.
+#[derive(Clone)]
+enum Target {
+    Inbox(SessionId, Inbox),
+    Head(SessionId, Head),
 }
 
 /// A run that ended, and the fact that says so.
@@ -61,7 +70,121 @@ pub(crate) struct Ended {
     pub fact: Fact,
 }
 
-/// The way to tell the reader that a run ended; cheap to clone.
+/// What waits for a thread, and the bell that wakes it.
+#[derive(Default)]
+struct Desk<T> {
+    waiting: Mutex<T>,
+    bell: Condvar,
+}
+
+impl<T: Default> Desk<T> {
+    fn put(&self, put: impl FnOnce(&mut T)) {
+        put(&mut locked(&self.waiting));
+        self.bell.notify_one();
+    }
+
+    /// Waits until there is something, or time is up.
+    fn wait(&self, is_empty: impl Fn(&T) -> bool, limit: Option<Duration>) -> MutexGuard<'_, T> {
+        let waiting = locked(&self.waiting);
+        match limit {
+            None => self.bell.wait_while(waiting, |waiting| is_empty(waiting)),
+            Some(limit) => {
+                let waited = self.bell.wait_timeout_while(waiting, limit, |waiting| is_empty(waiting));
+                waited
+                    .map(|(waiting, _)| waiting)
+                    .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
+            }
+        }
+        .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What waits for the reader of inboxes.
+#[derive(Default)]
+struct Reports {
+    /// Inboxes that changed.
+    dirty: BTreeSet<PathBuf>,
+    /// Runs that ended.
+    ended: Vec<Ended>,
+}
+
+impl Reports {
+    fn is_empty(&self) -> bool {
+        self.dirty.is_empty() && self.ended.is_empty()
+    }
+}
+
+/// What a session wants looked at: the folder of its live run's inbox, and its workspace.
+#[derive(Default)]
+struct Wanted {
+    inbox: Option<PathBuf>,
+    head: Option<Head>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What is read, by folder. Inboxes are the engine's to add and remove, heads the keeper's.
+    targets: Mutex<BTreeMap<PathBuf, Target>>,
+    /// Folders the kernel watches for us, and for whom.
+    watched: Mutex<BTreeMap<PathBuf, SessionId>>,
+    orders: Desk<BTreeMap<SessionId, Wanted>>,
+    reports: Desk<Reports>,
+    heads: Desk<BTreeSet<PathBuf>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Has the targets of folders read; folders without a target are none of ours.
+    fn changed<'a>(&self, folders: impl Iterator<Item = &'a Path>) {
+        let (mut inboxes, mut heads) = (Vec::new(), Vec::new());
+        let targets = locked(&self.targets);
+        for folder in folders {
+            match targets.get(folder) {
+                Some(Target::Inbox(..)) => inboxes.push(folder.to_owned()),
+                Some(Target::Head(..)) => heads.push(folder.to_owned()),
+                None => {}
+            }
+        }
+        drop(targets);
+        if !inboxes.is_empty() {
+            self.reports.put(|reports| reports.dirty.extend(inboxes));
+        }
+        if !heads.is_empty() {
+            self.heads.put(|dirty| dirty.extend(heads));
+        }
+    }
+
+    /// Takes in what the kernel says. It must be quick: the kernel keeps a bounded number of events.
+    fn take(&self, event: notify::Result<notify::Event>) {
+        let event = match event {
+            Ok(event) if !event.need_rescan() => event,
+            // Some events were lost, nobody knows which.
+            Ok(_) | Err(_) => {
+                let all: Vec<PathBuf> = locked(&self.targets).keys().cloned().collect();
+                return self.changed(all.iter().map(PathBuf::as_path));
+            }
+        };
+        // Reading is no change; we would be woken by our own reading otherwise.
+        if event.kind.is_access() {
+            return;
+        }
+        let went = matches!(
+            event.kind,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+        );
+        if went {
+            // A folder that comes back under this name is another one, and has to be watched anew.
+            let mut watched = locked(&self.watched);
+            event.paths.iter().for_each(|path| drop(watched.remove(path)));
+        }
+        self.changed(event.paths.iter().filter_map(|path| path.parent()));
+    }
+}
+
+/// The way to tell that a run ended; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LastLook(Arc<Shared>);
 
@@ -69,48 +192,28 @@ impl LastLook {
     /// Has the run's inbox read to its end, and its own end taken in after that: an agent that reports and leaves is gone
     /// before its report is read.
     pub(crate) fn take(&self, ended: Ended) {
-        locked(&self.0.news).ended.push(ended);
-        self.0.bell.notify_one();
+        self.0.reports.put(|reports| reports.ended.push(ended));
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The eyes on files.
 pub(crate) struct Observer {
     shared: Arc<Shared>,
-    watcher: Mutex<RecommendedWatcher>,
 }
 
 impl Observer {
     /// Starts to look.
-    pub(crate) fn start(engine: Handle, read_work: ReadWork) -> io::Result<Self> {
+    pub(crate) fn start(tell: Tell, read_work: ReadWork) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let seen = shared.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            // Reading is no change; inotify would wake us for our own reading otherwise.
-            if event.kind.is_access() {
-                return;
-            }
-            let targets = locked(&seen.targets);
-            let folders = event.paths.iter().filter_map(|path| path.parent());
-            let known: Vec<PathBuf> =
-                folders.filter(|folder| targets.contains_key(*folder)).map(Path::to_owned).collect();
-            drop(targets);
-            if !known.is_empty() {
-                locked(&seen.news).dirty.extend(known);
-                seen.bell.notify_one();
-            }
-        });
-        let watcher = watcher.map_err(io::Error::other)?;
-        let reader = shared.clone();
-        thread::Builder::new()
-            .name("observer".into())
-            .spawn(move || read_for_ever(&reader, &engine, read_work))?;
-        Ok(Self { shared, watcher: Mutex::new(watcher) })
+        let ear = shared.clone();
+        let watcher = notify::recommended_watcher(move |event| ear.take(event)).map_err(io::Error::other)?;
+        let (keeper, inboxes, heads) = (shared.clone(), shared.clone(), shared.clone());
+        let to_engine = tell.clone();
+        let named = |name: &str| thread::Builder::new().name(name.into());
+        named("keeper").spawn(move || keeper::keep_for_ever(&keeper, watcher))?;
+        named("inboxes").spawn(move || read_inboxes(&inboxes, &to_engine))?;
+        named("heads").spawn(move || read_heads(&heads, &tell, read_work))?;
+        Ok(Self { shared })
     }
 
     /// Returns the way to tell that a run ended.
@@ -118,109 +221,108 @@ impl Observer {
         LastLook(self.shared.clone())
     }
 
-    /// Looks at a folder from now on, and reads its target once at once. Looking twice is looking once.
-    pub(crate) fn look(&self, folder: PathBuf, target: Target) {
-        if locked(&self.shared.targets).contains_key(&folder) {
-            return;
-        }
-        let watched = locked(&self.watcher).watch(&folder, RecursiveMode::NonRecursive);
-        if let Err(error) = watched {
-            // Without it news comes late, at the ends of turns and runs, not never.
-            return warn!(folder = %folder.display(), %error, "a folder cannot be watched");
-        }
-        locked(&self.shared.targets).insert(folder.clone(), target);
-        // What changed before the watch began is read now.
-        locked(&self.shared.news).dirty.insert(folder);
-        self.shared.bell.notify_one();
-    }
-
-    /// Looks away from every folder of a session that is not among these.
-    pub(crate) fn keep_only(&self, session: &SessionId, folders: &BTreeSet<PathBuf>) {
-        let of_session = |target: &Target| match target {
-            Target::Inbox { session: whose, .. } | Target::Head { session: whose, .. } => whose == session,
-        };
+    /// Looks from now on at this of a session and at nothing else. What is new to look at is read once at once. Returns
+    /// before any of it happens.
+    pub(crate) fn look(&self, session: &SessionId, inbox: Option<Inbox>, head: Option<Head>) {
+        let folder = inbox.as_ref().map(|inbox| inbox::folder(&inbox.folder));
         let mut targets = locked(&self.shared.targets);
-        let gone: Vec<PathBuf> = targets
-            .iter()
-            .filter(|(folder, target)| of_session(target) && !folders.contains(*folder))
-            .map(|(folder, _)| folder.clone())
-            .collect();
-        for folder in &gone {
-            targets.remove(folder);
+        targets.retain(|known, target| match target {
+            Target::Inbox(whose, _) => whose != session || folder.as_ref() == Some(known),
+            Target::Head(..) => true,
+        });
+        if let (Some(folder), Some(inbox)) = (&folder, inbox) {
+            targets.entry(folder.clone()).or_insert_with(|| Target::Inbox(session.clone(), inbox));
         }
-        // Unwatching waits for the watcher's own thread, which may be waiting for the targets.
         drop(targets);
-        for folder in gone {
-            // A folder that was deleted is not watched any more already.
-            drop(locked(&self.watcher).unwatch(&folder));
-        }
+        self.shared.orders.put(|orders| drop(orders.insert(session.clone(), Wanted { inbox: folder, head })));
     }
 }
 
-fn read_for_ever(shared: &Shared, engine: &Handle, read_work: ReadWork) {
+fn read_inboxes(shared: &Shared, tell: &Tell) {
+    let (mut again, mut tried) = (BTreeSet::new(), Instant::now());
     loop {
-        let News { dirty, ended } = next_news(shared);
+        let limit = (!again.is_empty()).then(|| READ_AGAIN.saturating_sub(tried.elapsed()));
+        let waiting = shared.reports.wait(Reports::is_empty, limit);
+        if waiting.ended.is_empty() && !waiting.dirty.is_empty() {
+            // The rest of a burst is read with its beginning; the end of a run does not wait.
+            drop(waiting);
+            thread::sleep(SETTLE);
+        } else {
+            drop(waiting);
+        }
+        let Reports { mut dirty, ended } = std::mem::take(&mut *locked(&shared.reports.waiting));
+        if tried.elapsed() >= READ_AGAIN {
+            dirty.extend(again.iter().cloned());
+            tried = Instant::now();
+        }
         for folder in dirty {
-            let Some(target) = locked(&shared.targets).get(&folder).cloned() else { continue };
-            match target {
-                Target::Inbox { .. } => {
-                    if read_inbox(shared, engine, &folder) {
-                        locked(&shared.news).dirty.insert(folder);
+            match read_inbox(shared, tell, &folder) {
+                Ok(more) => {
+                    again.remove(&folder);
+                    if more {
+                        shared.reports.put(|reports| reports.dirty.extend([folder]));
                     }
                 }
-                Target::Head { session, workspace, base, branch } => {
-                    debug!(%session, "head may have moved");
-                    if let Some(fact) = read_work(&workspace, &base, &branch) {
-                        engine.seen(session, vec![fact]);
+                Err(error) => {
+                    if again.insert(folder.clone()) {
+                        warn!(folder = %folder.display(), %error, "an inbox cannot be read; trying again");
                     }
                 }
             }
         }
         for Ended { session, run_folder, fact } in ended {
             let inbox = inbox::folder(&run_folder);
-            let more = (0..LAST_PASSES_MAX).all(|_| read_inbox(shared, engine, &inbox));
+            let more = (0..LAST_PASSES_MAX).all(|_| read_inbox(shared, tell, &inbox).unwrap_or(true));
             if more {
                 warn!(%session, "an inbox was not read to its end");
             }
-            engine.seen(session, vec![fact]);
+            tell(session, vec![fact]);
         }
     }
-}
-
-/// Waits for news, and a moment longer for the rest of a burst; the end of a run does not wait.
-fn next_news(shared: &Shared) -> News {
-    let mut news = locked(&shared.news);
-    while news.dirty.is_empty() && news.ended.is_empty() {
-        news = shared.bell.wait(news).unwrap_or_else(PoisonError::into_inner);
-    }
-    if news.ended.is_empty() {
-        drop(news);
-        thread::sleep(SETTLE);
-        news = locked(&shared.news);
-    }
-    std::mem::take(&mut *news)
 }
 
 /// Reads what is new in an inbox, if it is looked at, and returns whether there is more.
-fn read_inbox(shared: &Shared, engine: &Handle, folder: &Path) -> bool {
+fn read_inbox(shared: &Shared, tell: &Tell, folder: &Path) -> io::Result<bool> {
     let target = locked(&shared.targets).get(folder).cloned();
-    let Some(Target::Inbox { session, run, folder: run_folder, cursor, agent }) = target else {
-        return false;
+    let Some(Target::Inbox(session, Inbox { run, folder: run_folder, cursor, agent })) = target else {
+        return Ok(false);
     };
-    let pass = match inbox::read(&run_folder, cursor, agent) {
-        Ok(pass) => pass,
-        Err(error) => {
-            error!(%session, %error, "an inbox cannot be read");
-            return false;
-        }
-    };
-    if let Some(Target::Inbox { cursor, .. }) = locked(&shared.targets).get_mut(folder) {
-        *cursor = pass.cursor;
+    let pass = inbox::read(&run_folder, cursor, agent)?;
+    if let Some(Target::Inbox(_, inbox)) = locked(&shared.targets).get_mut(folder) {
+        inbox.cursor = pass.cursor;
     }
     let more = pass.more;
     let facts = inbox::facts(run, pass);
     if !facts.is_empty() {
-        engine.seen(session, facts);
+        tell(session, facts);
     }
-    more
+    Ok(more)
 }
+
+fn read_heads(shared: &Shared, tell: &Tell, read_work: ReadWork) {
+    let mut unfinished: BTreeMap<PathBuf, u32> = BTreeMap::new();
+    loop {
+        drop(shared.heads.wait(BTreeSet::is_empty, None));
+        thread::sleep(SETTLE);
+        let dirty = std::mem::take(&mut *locked(&shared.heads.waiting));
+        for folder in dirty {
+            let target = locked(&shared.targets).get(&folder).cloned();
+            let Some(Target::Head(session, Head { workspace, base, branch })) = target else { continue };
+            // `git commit` moves the head before it puts the index in place: what is read between is not so.
+            let tries = unfinished.remove(&folder).unwrap_or(0);
+            if tries < UNFINISHED_TRIES && folder.with_file_name("index.lock").exists() {
+                unfinished.insert(folder.clone(), tries + 1);
+                shared.heads.put(|dirty| dirty.extend([folder]));
+                continue;
+            }
+            debug!(%session, "head may have moved");
+            // What cannot be read is read at the end of the turn or of the run.
+            if let Some(fact) = read_work(&workspace, &base, &branch) {
+                tell(session, vec![fact]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! The real world behind the engine: each wanted effect mapped to what carries it out, its result to facts.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
 use crate::landing::{self, Follow, LandWant, LeftAlone};
-use crate::observe::{Observer, Target};
+use crate::observe::{Head, Inbox, Observer, Tell};
 use crate::project_file::ProjectFile;
 use crate::run::watch::{Watch, Watched};
 use crate::run::{self, Surroundings, inbox};
@@ -52,7 +51,9 @@ impl World {
     /// # Errors
     /// When the system has no handles left for it.
     pub fn start(folders: Folders, engine: Handle, issue: IssueToken) -> io::Result<Arc<Self>> {
-        let observer = Observer::start(engine.clone(), |workspace, base, branch| {
+        let to_engine = engine.clone();
+        let tell: Tell = Arc::new(move |session, facts| to_engine.seen(session, facts));
+        let observer = Observer::start(tell, |workspace, base, branch| {
             read_work(workspace, base, branch).ok().map(Fact::WorkSeen)
         })?;
         let watch = Watch::start(observer.last_look())?;
@@ -323,34 +324,22 @@ impl Perform for World {
 
     fn changed(&self, id: &SessionId, scope: &Scope<Session>) {
         let session = &scope.state;
-        let mut looked_at = BTreeSet::new();
         let agent = session.brief.as_ref().and_then(|brief| oarlock_agents::find(&brief.agent.name));
-        if let (Some(live), Some(agent)) = (session.live_run(), agent) {
-            let folder = self.run_folder(id, live.id);
-            let reports = inbox::folder(&folder);
-            looked_at.insert(reports.clone());
-            let watched = Watched { session: id.clone(), run: live.id, folder: folder.clone() };
-            let (session, run, cursor) = (id.clone(), live.id, live.cursor);
-            // Looked at before it is watched: its end is taken in after its last report.
-            self.observer.look(reports, Target::Inbox { session, run, folder, cursor, agent });
-            self.watch.add(watched);
-        }
+        let live = session.live_run().map(|live| (self.run_folder(id, live.id), live));
+        let inbox = live.as_ref().and_then(|(folder, live)| {
+            Some(Inbox { run: live.id, folder: folder.clone(), cursor: live.cursor, agent: agent? })
+        });
         let kind = session.brief.as_ref().map(|brief| brief.workspace).unwrap_or_default();
-        if let Some(checkout) = session.checkout()
-            && let Some(git_dir) = crate::git::read::git_dir(Path::new(&checkout.path))
-        {
-            // Every commit, checkout and reset is a line of the reflog of HEAD.
-            let logs = git_dir.join("logs");
-            looked_at.insert(logs.clone());
-            let target = Target::Head {
-                session: id.clone(),
-                workspace: PathBuf::from(&checkout.path),
-                base: checkout.counts_from(kind),
-                branch: checkout.branch.clone(),
-            };
-            self.observer.look(logs, target);
+        let head = session.checkout().map(|checkout| Head {
+            workspace: PathBuf::from(&checkout.path),
+            base: checkout.counts_from(kind),
+            branch: checkout.branch.clone(),
+        });
+        // Looked at before it is watched: its end is taken in after its last report.
+        self.observer.look(id, inbox, head);
+        if let Some((folder, live)) = live {
+            self.watch.add(Watched { session: id.clone(), run: live.id, folder });
         }
-        self.observer.keep_only(id, &looked_at);
     }
 }
 
@@ -484,8 +473,5 @@ fn followed(checkout: &landing::Checkout) -> Option<String> {
         LeftAlone::InTheWay(paths) => format!("has {} untracked files in the way", paths.len()),
         LeftAlone::Failed(said) => format!("could not be brought up ({said})"),
     };
-    Some(format!(
-        "The checkout at {} {why} and was left alone; {hint}",
-        checkout.path.display()
-    ))
+    Some(format!("The checkout at {} {why} and was left alone; {hint}", checkout.path.display()))
 }

@@ -71,6 +71,10 @@ impl ProjectFile {
             Ok(meta) if meta.len() > FILE_BYTES_MAX => {
                 return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 1 MiB")));
             }
+            // A committed link may lead to a device that never ends.
+            Ok(meta) if !meta.is_file() => {
+                return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")));
+            }
             Ok(_) => {}
         }
         let text = std::fs::read_to_string(&path).map_err(failed)?;

@@ -94,8 +94,8 @@ fn stopping_an_agent_ends_what_it_left_in_other_sessions_of_the_system() {
     let crew = Crew::new();
     crew.scripted("stuck", "orphan ; say ready ; hang");
     crew.wait_output("stuck", "ready");
-    let before = crew.processes();
-    assert!(before.len() >= 5, "daemon, host, agent, orphan and its sleep live: {before:?}");
+    // Daemon, host, agent, orphan, and the orphan's sleep.
+    let before = until("the orphan to live", || Some(crew.processes()).filter(|pids| pids.len() == 5));
     crew.ok(&["stop", "stuck"]);
     let daemon = crew.daemon_pid().unwrap();
     let left: Vec<i32> = before.into_iter().filter(|pid| *pid != daemon && is_alive(*pid)).collect();

@@ -120,6 +120,7 @@ fn a_clone_lands_too_and_shares_nothing_before() {
     crew.ok(&["land", "list"]);
     assert_eq!(crew.git(&["show", "main:list.txt"]), "bread\n");
     assert_eq!(status(&crew), "");
+    crew.wait_gone("list");
     crew.ok(&["undo", "list"]);
     assert!(crew.workspace("list").join(".git").is_dir());
 }
@@ -135,6 +136,7 @@ fn uncommitted_work_is_not_left_behind_unasked() {
     assert!(crew.refused(&["land", "list"], 3).contains("1 changed path"));
     crew.ok(&["land", "list", "--committed-only"]);
     assert!(!crew.repo.join("more.txt").exists());
+    crew.wait_gone("list");
     crew.ok(&["undo", "list"]);
     assert_eq!(
         fs::read_to_string(crew.workspace("list").join("more.txt")).unwrap(),
@@ -160,6 +162,7 @@ fn a_hostile_subject_is_harmless_wherever_it_is_shown() {
     harmless(&["land", "evil", "--dry-run", "--json"]);
     harmless(&["show", "evil"]);
     harmless(&["land", "evil"]);
+    crew.wait_gone("evil");
     crew.ok(&["undo", "evil"]);
     crew.ok(&["rm", "evil"]);
     for arguments in [

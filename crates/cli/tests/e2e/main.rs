@@ -1,4 +1,5 @@
 //! End to end: the built program, real git, real hosts, a real daemon. Each test is a claim and has a world of its own.
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod agents;
 mod daemon;

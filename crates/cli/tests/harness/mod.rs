@@ -168,8 +168,14 @@ impl Crew {
 
     /// Returns the folder of a session's last run.
     pub fn run_folder(&self, name: &str) -> PathBuf {
-        let detail = self.json(&["show", name]);
-        PathBuf::from(detail["runs"].as_array().unwrap().last().unwrap()["folder"].as_str().unwrap())
+        until(&format!("{name} to have a run"), || {
+            let detail = self.json(&["show", name]);
+            detail["runs"]
+                .as_array()
+                .unwrap()
+                .last()
+                .map(|run| PathBuf::from(run["folder"].as_str().unwrap()))
+        })
     }
 
     /// Waits until a session has a status or an outcome, and returns it as listed.
@@ -181,9 +187,16 @@ impl Crew {
         })
     }
 
+    /// Waits until a session's workspace is taken away.
+    pub fn wait_gone(&self, name: &str) {
+        until(&format!("{name}'s workspace to be gone"), || {
+            self.session(name)["workspace"].is_null().then_some(())
+        });
+    }
+
     /// Returns what a run wrote, as it was written.
     pub fn output(&self, name: &str) -> String {
-        text(&fs::read(RunDir::new(&self.run_folder(name)).output()).unwrap_or_default())
+        text(&fs::read(RunDir::new(self.run_folder(name)).output()).unwrap_or_default())
     }
 
     /// Waits until an agent wrote something.
@@ -221,15 +234,21 @@ impl Crew {
         until("the daemon to be gone", || (!self.processes().contains(&pid)).then_some(()));
     }
 
-    /// Returns every living process whose environment names this world's state folder: daemon, hosts, agents, orphans.
+    /// Returns every living process of this world: daemon, agents and orphans have its state folder in their environment, a
+    /// host, which has no environment, in its arguments.
     pub fn processes(&self) -> Vec<i32> {
-        let mark = [b"OARLOCK_HOME=", self.state.as_os_str().as_bytes()].concat();
+        let state = self.state.as_os_str().as_bytes();
+        let variable = [b"OARLOCK_HOME=", state].concat();
+        let holds = |pid: i32, file: &str, is: &dyn Fn(&[u8]) -> bool| {
+            let words = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            words.split(|byte| *byte == 0).any(is)
+        };
         let pids = fs::read_dir("/proc").unwrap().flatten();
         pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
             .filter(|pid| pid.unsigned_abs() != std::process::id() && is_alive(*pid))
             .filter(|pid| {
-                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+                holds(*pid, "environ", &|word| word == variable)
+                    || holds(*pid, "cmdline", &|word| word.starts_with(state))
             })
             .collect()
     }

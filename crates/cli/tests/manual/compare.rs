@@ -3,8 +3,11 @@
 //! A line shown may hold `[..]` for anything, or the name of something that differs from run to run; where one does, runs
 //! of spaces count as one, because columns move with what stands in them. A line `...` stands for any lines.
 
+/// Tells whether a text is of a kind.
+type Test = fn(&str) -> bool;
+
 /// What stands in a page for something that differs from run to run, and the test for it.
-const WILDCARDS: &[(&str, fn(&str) -> bool)] = &[
+const WILDCARDS: &[(&str, Test)] = &[
     ("[..]", |_| true),
     ("[id]", is_id),
     ("[oid]", is_oid),

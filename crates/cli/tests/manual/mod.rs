@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::harness::{Crew, until};
+use crate::harness::{Crew, PATIENCE, until, wait};
 use shell::Shell;
 
 fn folder() -> PathBuf {
@@ -152,15 +152,17 @@ impl Player<'_> {
             panic!("{wanted:?} names no session and no word")
         };
         let rest: Vec<&str> = words.collect();
-        until(wanted, || {
-            let session = self.crew.session(name);
+        let mut seen = serde_json::Value::Null;
+        let found = wait(PATIENCE, || {
+            seen = self.crew.session(name);
             let holds = |word: &str| match word.split_at(1) {
-                ("+", ahead) => session["ahead"].to_string() == ahead,
-                ("~", dirty) => session["dirty"].to_string() == dirty,
-                _ if word == "gone" => session["workspace"].is_null(),
-                _ => session["status"] == word || session["outcome"] == word,
+                ("+", ahead) => seen["ahead"].as_u64() == ahead.parse().ok(),
+                ("~", dirty) => seen["dirty"].as_u64() == dirty.parse().ok(),
+                _ if word == "gone" => seen["workspace"].is_null(),
+                _ => seen["status"] == word || seen["outcome"] == word,
             };
             (holds(word) && rest.iter().all(|word| holds(word))).then_some(())
         });
+        assert!(found.is_some(), "waited for {wanted}, and it stays {seen}");
     }
 }

@@ -140,16 +140,20 @@ impl Session {
     }
 
     fn workspace_removed(&mut self, trash: Option<TrashId>) {
-        let was = match (&self.workspace, &self.brief) {
-            (Workspace::Ready(was), _) => was.clone(),
+        let was = match &self.workspace {
+            Workspace::Ready(was) => was.clone(),
             // A farewell came before it was ready; at most a part of it was there.
-            (Workspace::Wanted, Some(brief)) if self.is_parting() => {
-                Checkout { branch: brief.branch.clone(), ..Checkout::default() }
-            }
-            (Workspace::Wanted | Workspace::Removed { .. }, _) => return,
+            Workspace::Wanted if self.is_parting() => self.unmade(),
+            Workspace::Wanted | Workspace::Removed { .. } => return,
         };
         self.workspace = Workspace::Removed { was, trash };
         self.work_due = None;
+    }
+
+    /// Returns what is known of a workspace that was never reported ready.
+    fn unmade(&self) -> Checkout {
+        let branch = self.brief.as_ref().map(|brief| brief.branch.clone()).unwrap_or_default();
+        Checkout { branch, ..Checkout::default() }
     }
 
     fn run_started(&mut self, run: Run) {
@@ -309,9 +313,10 @@ impl Session {
                 self.end_parting();
             }
             // Nobody knows whether it was taken away: bringing it back looks, and is content when it is there.
-            Workspace::Ready(was) if in_doubt => {
+            there @ (Workspace::Ready(_) | Workspace::Wanted) if in_doubt => {
+                let was = if let Workspace::Ready(was) = there { was.clone() } else { self.unmade() };
                 let trash = Some(Self::trash_id(&was.path, parting));
-                self.workspace = Workspace::Removed { was: was.clone(), trash };
+                self.workspace = Workspace::Removed { was, trash };
                 self.begin_undo(seq);
             }
             // It was never taken away.

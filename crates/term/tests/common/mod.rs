@@ -116,7 +116,7 @@ impl Drop for Bench {
                 // The directory is removed after this; the host needs it until its end.
                 let deadline = Instant::now() + DEADLINE;
                 while matches!(probe(&self.dir), Ok(Probe::Live(_))) && Instant::now() < deadline {
-                    std::thread::sleep(Duration::from_millis(5));
+                    std::thread::sleep(Duration::from_millis(5)); // poll: a process's end is nobody's event
                 }
             }
             Ok(Probe::Lost { .. }) => {
@@ -192,7 +192,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5)); // poll: a process's end is nobody's event
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A file and a byte cursor need no daemon: what is reported while it is away is read when it is back, each line once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use oarlock_agents::{Agent, Report};
 use oarlock_core::ids::RunId;
 use oarlock_core::session::fact::{Fact, Observation, Source};
+use rustix::fs::OFlags;
 
 /// Most bytes read at once; the rest is read in the next pass.
 const PASS_BYTES_MAX: u64 = 1 << 20;
@@ -56,8 +57,11 @@ pub(crate) struct Pass {
 /// Reads complete lines from an offset on. A missing file is an empty one.
 pub(crate) fn read(run: &Path, cursor: u64, agent: &dyn Agent) -> io::Result<Pass> {
     let mut pass = Pass { cursor, ..Pass::default() };
-    let mut file = match File::open(file(run)) {
-        Ok(file) => file,
+    // The file is the agent's: a pipe in its place must not make everybody wait, nor a link show something else.
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(file(run)) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pass),
         Err(error) => return Err(error),
     };
@@ -91,6 +95,10 @@ pub(crate) fn facts(run: RunId, pass: Pass) -> Vec<Fact> {
 /// Tells whether a permission dialog went up that the log does not know of yet: the last look before typing.
 pub(crate) fn dialog_is_up(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
     let Ok(pass) = read(run, cursor, agent) else { return true };
+    // What is behind the first pass may be a dialog.
+    if pass.more {
+        return true;
+    }
     pass.seen
         .iter()
         .rev()
@@ -159,5 +167,26 @@ mod tests {
         assert!(dialog_is_up(run.path(), 0, &Scripted));
         tell(run.path(), "permission_resolved");
         assert!(!dialog_is_up(run.path(), 0, &Scripted));
+    }
+
+    #[test]
+    fn what_cannot_be_read_to_its_end_may_hide_a_dialog() {
+        let run = run_folder();
+        let noise = b"{\"event\":\"turn_started\"}\n".repeat(PASS_BYTES_MAX as usize / 25);
+        std::fs::write(file(run.path()), noise).unwrap();
+        tell(run.path(), "permission_asked");
+        assert!(dialog_is_up(run.path(), 0, &Scripted));
+    }
+
+    #[test]
+    fn what_an_agent_puts_in_the_place_of_its_inbox_holds_nobody_up() {
+        let run = run_folder();
+        let path = file(run.path());
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(read(run.path(), 0, &Scripted).is_err(), "a pipe is not waited for");
+        assert!(dialog_is_up(run.path(), 0, &Scripted), "and nothing is typed on its word");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(read(run.path(), 0, &Scripted).is_err(), "a link is not followed");
     }
 }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oarlock_core::ids::{RunId, SessionId};
 use oarlock_core::session::fact::Exit;
 use oarlock_term::Probe;
-use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tracing::{error, warn};
 
@@ -21,8 +21,10 @@ use crate::observe::{Ended, LastLook};
 
 /// Hosts whose end is taken in at once.
 const EVENTS_MAX: usize = 64;
-/// Wait before a host that could not be looked at is looked at again.
+/// Wait before a host that could not be looked at, or was not there, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Wait before a host that went away during a look is looked at again: its record may still be on the way.
+const LOOK_SOON: Duration = Duration::from_millis(10);
 /// Key of the bell among the watched handles; runs count from 1.
 const BELL: u64 = 0;
 
@@ -37,8 +39,11 @@ pub(crate) struct Watched {
 /// The watch over all hosts.
 pub(crate) struct Watch {
     post: Post,
-    known: Mutex<BTreeSet<(SessionId, RunId)>>,
+    known: Arc<Known>,
 }
+
+/// Runs whose end is awaited. One that was reported is forgotten: news of a late start opens it again.
+type Known = Mutex<BTreeSet<(SessionId, RunId)>>;
 
 /// The way to hand a run to the watch; cheap to clone.
 #[derive(Clone)]
@@ -65,10 +70,19 @@ impl Watch {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN)?;
         let post = Post { orders, bell };
-        let mut watcher =
-            Watcher { last_look, inbox, post: post.clone(), poll, next: BELL + 1, handles: BTreeMap::new() };
+        let known = Arc::new(Known::default());
+        let mut watcher = Watcher {
+            last_look,
+            known: known.clone(),
+            inbox,
+            post: post.clone(),
+            poll,
+            next: BELL + 1,
+            handles: BTreeMap::new(),
+            later: Vec::new(),
+        };
         thread::Builder::new().name("hosts".into()).spawn(move || watcher.run())?;
-        Ok(Self { post, known: Mutex::default() })
+        Ok(Self { post, known })
     }
 
     /// Watches a run until it ends; watching it twice is watching it once.
@@ -82,11 +96,14 @@ impl Watch {
 
 struct Watcher {
     last_look: LastLook,
+    known: Arc<Known>,
     inbox: Receiver<Watched>,
     post: Post,
     poll: OwnedFd,
     next: u64,
     handles: BTreeMap<u64, (Watched, OwnedFd)>,
+    /// Runs to look at again from a moment on, and whether none was there at the last look.
+    later: Vec<(Instant, Watched, bool)>,
 }
 
 impl Watcher {
@@ -94,7 +111,8 @@ impl Watcher {
         let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
             events.clear();
-            match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), None) {
+            let limit = self.until_next_look();
+            match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), limit.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return error!(%error, "the watch over hosts ended"),
             }
@@ -105,10 +123,29 @@ impl Watcher {
                 } else if let Some((watched, handle)) = self.handles.remove(&key) {
                     // Removing it is tidy; closing the handle would do.
                     epoll::delete(&self.poll, &handle).ok();
-                    self.look(watched);
+                    self.look(watched, false);
                 }
             }
+            self.look_again();
         }
+    }
+
+    /// Returns how long to sleep: for ever, unless a run is to be looked at again.
+    fn until_next_look(&self) -> Option<Timespec> {
+        let next = self.later.iter().map(|(at, ..)| *at).min()?;
+        Timespec::try_from(next.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn look_again(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.later.extract_if(.., |(at, ..)| *at <= now).collect();
+        for (_, watched, was_never) in due {
+            self.look(watched, was_never);
+        }
+    }
+
+    fn look_later(&mut self, watched: Watched, was_never: bool) {
+        self.later.push((Instant::now() + LOOK_AGAIN, watched, was_never));
     }
 
     fn take_orders(&mut self) {
@@ -116,20 +153,20 @@ impl Watcher {
         // The bell only wakes; how often it rang does not matter.
         rustix::io::read(&*self.post.bell, &mut count).ok();
         while let Ok(watched) = self.inbox.try_recv() {
-            self.look(watched);
+            self.look(watched, false);
         }
     }
 
     /// Looks how a run stands: waits for its end while it lives, reports its end when it is over.
-    fn look(&mut self, watched: Watched) {
+    fn look(&mut self, watched: Watched, was_never: bool) {
         match oarlock_term::probe(&watched.folder) {
             Ok(Probe::Live(identity)) => match self.hold(&watched, identity.host.pid) {
                 Ok(true) => {}
                 // It ended between the look and the hold.
-                Ok(false) => self.look_later(watched, Duration::ZERO),
+                Ok(false) => self.later.push((Instant::now() + LOOK_SOON, watched, false)),
                 Err(error) => {
                     warn!(session = %watched.session, %error, "a host cannot be watched; looking again");
-                    self.look_later(watched, LOOK_AGAIN);
+                    self.look_later(watched, false);
                 }
             },
             Ok(Probe::Ended(record)) => {
@@ -142,11 +179,13 @@ impl Watcher {
                 self.report(&watched, exit);
             }
             Ok(Probe::Lost { .. }) => self.sweep(watched),
-            Ok(Probe::Never) => self.report(&watched, Exit::Unknown),
+            Ok(Probe::Never) if was_never => self.report(&watched, Exit::Unknown),
+            // Its host may be coming up at this moment, and a run that lives must not be taken for dead.
+            Ok(Probe::Never) => self.look_later(watched, true),
             Err(error) => {
                 // A look that failed is not a death.
                 warn!(session = %watched.session, %error, "a host cannot be looked at; looking again");
-                self.look_later(watched, LOOK_AGAIN);
+                self.look_later(watched, was_never);
             }
         }
     }
@@ -169,29 +208,19 @@ impl Watcher {
         Ok(true)
     }
 
-    fn look_later(&self, watched: Watched, wait: Duration) {
-        self.aside(watched, move |_| thread::sleep(wait));
-    }
-
-    /// Ends what a dead host left behind, beside the watch: it may take the whole grace.
-    fn sweep(&self, watched: Watched) {
-        self.aside(watched, |watched| {
-            if let Err(error) = oarlock_term::sweep(&watched.folder) {
-                warn!(session = %watched.session, %error, "what a lost host left could not be ended; trying again");
+    /// Ends what a dead host left behind, beside the watch: it may take the whole grace. Then the run is looked at again.
+    fn sweep(&mut self, watched: Watched) {
+        let (post, swept) = (self.post.clone(), watched.clone());
+        let spawned = thread::Builder::new().name("sweep".into()).spawn(move || {
+            if let Err(error) = oarlock_term::sweep(&swept.folder) {
+                warn!(session = %swept.session, %error, "what a lost host left could not be ended; trying again");
                 thread::sleep(LOOK_AGAIN);
             }
-        });
-    }
-
-    /// Does something slow on a thread of its own, then has the run looked at again.
-    fn aside(&self, watched: Watched, slow: impl FnOnce(&Watched) + Send + 'static) {
-        let post = self.post.clone();
-        let spawned = thread::Builder::new().name("host-aside".into()).spawn(move || {
-            slow(&watched);
-            post.send(watched);
+            post.send(swept);
         });
         if let Err(error) = spawned {
-            error!(%error, "a host that could not be watched is not looked at again before the next start");
+            warn!(session = %watched.session, %error, "what a lost host left cannot be ended; trying again");
+            self.look_later(watched, false);
         }
     }
 
@@ -199,6 +228,83 @@ impl Watcher {
         let words = if exit == Exit::Code(0) { String::new() } else { last_words(&watched.folder) };
         let fact = ended(watched.run, exit, words);
         let (session, run_folder) = (watched.session.clone(), watched.folder.clone());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&(session.clone(), watched.run));
         self.last_look.take(Ended { session, run_folder, fact });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Observer;
+    use oarlock_core::session::fact::Fact;
+    use std::path::Path;
+
+    /// How long anything may take. Generous: the machine may be small and busy.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        watch: Watch,
+        told: Receiver<(SessionId, Vec<Fact>)>,
+        _observer: Observer,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (tell, told) = mpsc::channel();
+            let tell = Arc::new(move |session, facts| drop(tell.send((session, facts))));
+            let observer = Observer::start(tell, |_, _, _| None).unwrap();
+            let watch = Watch::start(observer.last_look()).unwrap();
+            Self { folder: tempfile::tempdir().unwrap(), watch, told, _observer: observer }
+        }
+
+        fn add(&self, folder: &Path) {
+            let watched = Watched { session: SessionId::from("a"), run: RunId(3), folder: folder.to_owned() };
+            self.watch.add(watched);
+        }
+
+        fn end(&self) -> Exit {
+            let (_, facts) = self.told.recv_timeout(DEADLINE).expect("the end is told");
+            match &facts[..] {
+                [Fact::RunEnded { run: RunId(3), exit, .. }] => exit.clone(),
+                other => panic!("the end of the run: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_host_is_over_only_at_a_second_look() {
+        let bench = Bench::new();
+        let added = Instant::now();
+        bench.add(bench.folder.path());
+        bench.add(bench.folder.path());
+        assert_eq!(bench.end(), Exit::Unknown);
+        assert!(added.elapsed() >= LOOK_AGAIN, "a host that is coming up is given its time");
+        assert!(bench.told.try_recv().is_err(), "watched twice, told once");
+    }
+
+    #[test]
+    fn a_run_that_was_reported_may_be_watched_again() {
+        let bench = Bench::new();
+        bench.add(bench.folder.path());
+        bench.end();
+        assert!(bench.watch.known.lock().unwrap().is_empty(), "what is over is forgotten");
+        bench.add(bench.folder.path());
+        bench.end();
+    }
+
+    #[test]
+    fn a_look_that_failed_is_not_a_death() {
+        let bench = Bench::new();
+        let in_the_way = bench.folder.path().join("run");
+        std::fs::write(&in_the_way, "a file where a folder should be").unwrap();
+        let added = Instant::now();
+        bench.add(&in_the_way);
+        assert!(bench.told.recv_timeout(LOOK_AGAIN * 2).is_err(), "nothing is known of it");
+        std::fs::remove_file(&in_the_way).unwrap();
+        std::fs::create_dir(&in_the_way).unwrap();
+        assert_eq!(bench.end(), Exit::Unknown);
+        assert!(added.elapsed() < DEADLINE);
     }
 }

@@ -4,6 +4,7 @@
 //! registration of the repository is touched. Must not decide whether a session is over.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::inspect::{Repository, inspect};
 use super::record::{Record, Records, Stage, key};
@@ -14,6 +15,10 @@ use crate::git::text::clean_line;
 use crate::git::{CHECKOUT_MAX, Git, GitError, Oid, read};
 use crate::trash;
 
+/// How long a process may linger before it counts as at work: a `git status` of ours or of a shell's prompt is gone by then.
+const LINGER: Duration = Duration::from_secs(1);
+/// Pause between two looks at who is inside.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Process ids named in a refusal.
 const PIDS_SHOWN: usize = 16;
 
@@ -116,7 +121,7 @@ fn keep(repository: &Repository, record: &Record, want: &RemoveWant) -> Result<O
     }
     check_owner(repository, record)?;
     if !want.even_in_use {
-        let pids = processes_inside(path);
+        let pids = processes_staying(path);
         if !pids.is_empty() {
             return Err(Error::InUse { path: path.clone(), pids });
         }
@@ -203,6 +208,18 @@ pub fn processes_inside(path: &Path) -> Vec<u32> {
         cwd.starts_with(&path).then_some(pid)
     });
     inside.take(PIDS_SHOWN).collect()
+}
+
+/// Returns the processes at work in a folder that do not leave within [`LINGER`].
+fn processes_staying(path: &Path) -> Vec<u32> {
+    let deadline = Instant::now() + LINGER;
+    loop {
+        let pids = processes_inside(path);
+        if pids.is_empty() || Instant::now() >= deadline {
+            return pids;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// Deletes the directory and all below it; std's `remove_dir_all` does not follow symbolic links, nor races into them.
