@@ -57,12 +57,16 @@ pub fn quiet(command: Command) -> Result<Ran, String> {
     listen(command, |_| {})
 }
 
-/// Runs a command, prints what it says as it comes, and keeps it.
+/// Runs a command, prints what it says as it comes but for talk, and keeps all of it.
 ///
 /// # Errors
 /// When it cannot be started or heard.
-pub fn aloud(command: Command) -> Result<Ran, String> {
-    listen(command, |line| println!("{line}"))
+pub fn aloud(command: Command, is_talk: impl Fn(&str) -> bool) -> Result<Ran, String> {
+    listen(command, |line| {
+        if !is_talk(line) {
+            println!("{line}");
+        }
+    })
 }
 
 fn listen(mut command: Command, mut each: impl FnMut(&str)) -> Result<Ran, String> {

@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oarlock_agents::Launch;
 use oarlock_core::ids::{MessageId, RunId, SessionId};
@@ -26,6 +27,10 @@ const TERMINAL: Size = Size { rows: 40, cols: 120 };
 const SETTLE_MS: u32 = 300;
 /// Texts from this many bytes on get the pause.
 const SETTLE_FROM_BYTES: usize = 256;
+/// Times a host that lives is asked for a message before its fate counts as unknown: handles may run out for a moment.
+const SEEKS_MAX: u32 = 3;
+/// Pause before a host is asked again.
+const SEEK_AGAIN: Duration = Duration::from_secs(1);
 /// Longest last words, in characters.
 const LAST_WORDS_CHARS_MAX: usize = 300;
 
@@ -180,9 +185,18 @@ pub(crate) fn deliver(folder: &Path, run: RunId, id: &MessageId, words: &str) ->
     }
 }
 
-/// Asks the host whether it took a message. Without a host nobody can type any more, and its record decides.
+/// Asks the host whether it took a message, again and again while it lives and does not answer.
 pub(crate) fn seek(folder: &Path, run: RunId, id: &MessageId) -> Vec<Fact> {
-    let state = Client::connect(folder).and_then(|mut client| client.message_state(id.as_str()));
+    let ask = || Client::connect(folder).and_then(|mut client| client.message_state(id.as_str()));
+    let mut state = ask();
+    for _ in 1..SEEKS_MAX {
+        let lives = || !matches!(oarlock_term::probe(folder), Ok(Probe::Ended(_) | Probe::Lost { .. }));
+        if state.is_ok() || !lives() {
+            break;
+        }
+        std::thread::sleep(SEEK_AGAIN);
+        state = ask();
+    }
     match state {
         Ok(MessageState::Queued | MessageState::Typed) => {
             vec![Fact::MessageReceipt { message: id.clone(), run, receipt: Receipt::Typed }]
@@ -196,7 +210,10 @@ pub(crate) fn seek(folder: &Path, run: RunId, id: &MessageId) -> Vec<Fact> {
             message: id.clone(),
             trouble: trouble::new(
                 "in_doubt",
-                format!("Its run is over, and whether it was typed is not known: {}", trouble::chain(&error)),
+                format!(
+                    "Its host does not answer, and whether it was typed is not known: {}",
+                    trouble::chain(&error)
+                ),
             ),
             again: false,
         }],

@@ -1,7 +1,7 @@
 //! The daemon may die at any moment, be started by many at once, and never lose a run.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use oarlock_api::wire;
 use oarlock_term::{Probe, probe};
@@ -21,7 +21,7 @@ fn counting() -> String {
 }
 
 /// Returns the processes of a run: host and child.
-fn processes(folder: &PathBuf) -> [i32; 2] {
+fn processes(folder: &Path) -> [i32; 2] {
     let Ok(Probe::Live(identity)) = probe(folder) else { panic!("the run in {} lives", folder.display()) };
     let child = identity.child.expect("a live run has a child");
     [identity.host.pid, child.pid].map(|pid| i32::try_from(pid).unwrap())

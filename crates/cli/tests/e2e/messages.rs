@@ -66,6 +66,23 @@ fn a_message_queued_before_a_dialog_waits_until_it_is_answered() {
 }
 
 #[test]
+fn a_message_sent_before_its_agent_is_up_is_not_typed_into_the_first_dialog() {
+    let crew = Crew::new();
+    crew.scripted("tidy", "ask delete it");
+    crew.ok(&["send", "tidy", "y"]);
+    crew.wait_status("tidy", "blocked");
+    // Once with a daemon that knows nothing but the log.
+    crew.kill_daemon();
+    crew.wait_status("tidy", "blocked");
+    assert_eq!(crew.json(&["show", "tidy"])["messages"][0]["state"], "waiting");
+    assert!(!crew.output("tidy").contains("Allowed."), "nothing answered the dialog");
+    crew.host("tidy").input(b"n\r").unwrap();
+    let output = crew.wait_output("tidy", "heard: y");
+    assert!(output.contains("Denied."), "the person's answer is the answer: {output}");
+    assert_eq!(output.matches("heard:").count(), 1);
+}
+
+#[test]
 fn a_long_hostile_prompt_arrives_whole() {
     let crew = Crew::new();
     let line = "-rf \"quoted\" 'single' $HOME `id` \\ ; & | é漢字\n";

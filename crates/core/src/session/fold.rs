@@ -313,10 +313,9 @@ impl Session {
                 self.end_parting();
             }
             // Nobody knows whether it was taken away: bringing it back looks, and is content when it is there.
-            there @ (Workspace::Ready(_) | Workspace::Wanted) if in_doubt => {
-                let was = if let Workspace::Ready(was) = there { was.clone() } else { self.unmade() };
+            Workspace::Ready(was) if in_doubt => {
                 let trash = Some(Self::trash_id(&was.path, parting));
-                self.workspace = Workspace::Removed { was, trash };
+                self.workspace = Workspace::Removed { was: was.clone(), trash };
                 self.begin_undo(seq);
             }
             // It was never taken away.

@@ -295,6 +295,12 @@ fn admit_undo(session: &Session, request: RequestId) -> Result<Fact, Refusal> {
             format!("{name} is still being taken away."),
             "Try again in a moment.",
         )),
+        // A part of it may be in the trash, or not: only another removal can tell.
+        Workspace::Wanted if session.stuck_on("remove").is_some() => Err(Refusal::new(
+            "removal_failed",
+            format!("Nobody knows what is left of the workspace of {name}."),
+            format!("Try its removal again with \"oarlock rm {name}\"."),
+        )),
         _ => Ok(Fact::UndoRequested { request, ports: None }),
     }
 }
