@@ -146,7 +146,10 @@ impl Machine for Fleet {
             }
             Request::RemoveProject(_, project, sessions) if sessions > 0 => Err(Refusal::new(
                 "has_sessions",
-                format!("{sessions} sessions of {project} still have a workspace."),
+                match sessions {
+                    1 => format!("A session of {project} still has a workspace."),
+                    _ => format!("{sessions} sessions of {project} still have a workspace."),
+                },
                 "Land, reject or forget them first; see \"oarlock ls\".",
             )),
             Request::RemoveProject(request, project, _) => Ok(Fact::ProjectRemoved { request, project }),

@@ -47,6 +47,9 @@ pub const REQUESTS_KEPT: usize = 32;
 pub const ATTEMPTS_MAX: u32 = 3;
 /// The first wait before trying again, in milliseconds; it doubles each time.
 pub const RETRY_MS: u64 = 1_000;
+/// How long the next message waits for the last one to be taken up, in milliseconds: a hook reports it within 200 ms, and
+/// an agent that never does is not waited for.
+pub const TAKEN_WAIT_MS: u64 = 5_000;
 /// How long a stopped agent may take to leave by itself, in milliseconds: agents flush transcripts in 1 to 3 s.
 pub const STOP_GRACE_MS: u64 = 10_000;
 /// Paths a refusal names before it says "and more".

@@ -94,6 +94,9 @@ fn words(fact: &Fact) -> (&'static str, String) {
             Receipt::Typed => ("message_typed", format!("Message {message} typed.")),
             Receipt::Taken => ("message_taken", format!("Message {message} taken up.")),
         },
+        Fact::MessageHeld { message } => {
+            ("message_held", format!("Message {message} waits for the turn's end."))
+        }
         Fact::MessageNotTyped { message, trouble, .. } => {
             ("message_not_typed", format!("Message {message} not typed: {}", trouble.message))
         }

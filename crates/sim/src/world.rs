@@ -126,7 +126,11 @@ impl World {
         let facts = match &job.effect {
             Effect::PrepareWorkspace { brief } => self.prepare(&job.session, &brief.branch),
             Effect::StartRun { run, role, workspace, .. } => self.start(job, *run, *role, workspace, luck),
-            Effect::StopRun { run, grace_ms } => self.stop(&job.session, *run, *grace_ms),
+            Effect::StopRun { run, grace_ms } => {
+                let end = self.stop(&job.session, *run, *grace_ms);
+                // The real adapter leaves the end to whoever watches the processes.
+                if luck == Luck::Refuses { vec![] } else { end }
+            }
             Effect::Deliver { run, message, .. } => self.deliver(&job.session, *run, message, luck),
             Effect::SeekReceipt { run, message } => self.receipt(&job.session, *run, message),
             Effect::ReadWork { workspace, .. } => self.read(workspace),
@@ -235,6 +239,9 @@ impl World {
         let Some(host) = self.hosts.get_mut(&(session.clone(), run)) else {
             return not_typed(message, "no_host");
         };
+        if luck == Luck::Refuses && host.blocked {
+            return vec![Fact::MessageHeld { message: message.clone() }];
+        }
         if luck == Luck::Refuses || (!host.is_alive() && !dead_too) {
             return not_typed(message, "not_ready");
         }

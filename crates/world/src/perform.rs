@@ -123,7 +123,8 @@ impl World {
         run::start(&around, run, role, brief, workspace, prompt)
     }
 
-    /// Types a message, unless a dialog went up since it was wanted: typing into it would answer it.
+    /// Types a message, unless a turn began since it was wanted: a dialog may come up in it, and would take the text for
+    /// its answer.
     fn deliver(
         &self,
         session: &SessionId,
@@ -140,10 +141,9 @@ impl World {
                 Some((live.cursor, agent))
             })
         };
-        let may_type = known.is_some_and(|(cursor, agent)| !inbox::dialog_is_up(&folder, cursor, agent));
+        let may_type = known.is_some_and(|(cursor, agent)| !inbox::turn_is_under_way(&folder, cursor, agent));
         if !may_type {
-            let trouble = trouble::new("blocked", "A permission dialog went up, or the run ended.".into());
-            return vec![Fact::MessageNotTyped { message: id.clone(), trouble, again: true }];
+            return vec![Fact::MessageHeld { message: id.clone() }];
         }
         run::deliver(&folder, run, id, text)
     }

@@ -83,6 +83,9 @@ impl World {
         let (Some(checkout), Some(brief)) = (session.checkout(), &session.brief) else {
             return Err(no_workspace(session));
         };
+        if session.outcome.is_some() {
+            return Err(trouble::new("already_over", format!("{} is over.", session.name)));
+        }
         let (repository, path) = (PathBuf::from(&brief.repository), PathBuf::from(&checkout.path));
         let state = workspace::state(&path, checkout.base.as_str()).map_err(|error| of(&error))?;
         let no_commit = || trouble::new("landing_empty", "The workspace has no commit.".into());

@@ -42,7 +42,7 @@ pub fn run(context: &Context, send: &Send) -> Done {
             return Err(CliError::failed(message.trouble, format!("See \"oarlock why {}\".", send.session)));
         }
         _ => out::line(&format!(
-            "Queued; it is typed as soon as it may be. See \"oarlock show {}\".",
+            "Queued; it is typed when its turn ends. See \"oarlock show {}\".",
             send.session
         )),
     }

@@ -28,7 +28,8 @@ pub enum Effect {
         /// What the agent is told first.
         prompt: String,
     },
-    /// End a run, and answer with its end, also when there is no such run: its start may have been cut short.
+    /// End a run. Its end is told in answer, or by whoever watches the processes, also when there never was such a run:
+    /// its start may have been cut short.
     StopRun {
         /// Which run.
         run: RunId,

@@ -356,6 +356,11 @@ pub enum Fact {
         /// How far.
         receipt: Receipt,
     },
+    /// A message was held back at the last look before typing: the agent was not between turns.
+    MessageHeld {
+        /// Which message.
+        message: MessageId,
+    },
     /// A message could not be typed, and was not: it waits, or is refused for good.
     MessageNotTyped {
         /// Which message.

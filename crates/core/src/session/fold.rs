@@ -53,9 +53,11 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
             queued_at: at,
             state: MessageState::Waiting,
             attempts: 0,
+            failed: 0,
             not_before: Timestamp::default(),
         }),
         Fact::MessageReceipt { message, receipt, .. } => session.note_receipt(message, *receipt, at),
+        Fact::MessageHeld { message, .. } => session.note_held(message),
         Fact::MessageNotTyped { message, trouble, again } => session.note_not_typed(message, trouble, *again),
         Fact::StopRequested { .. } => session.halt_requested(session.halt.unwrap_or(Halt::Stop)),
         Fact::KillRequested { .. } => session.halt_requested(Halt::Kill),
@@ -92,6 +94,7 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::Observed { .. }
         | Fact::WorkSeen(_)
         | Fact::MessageReceipt { .. }
+        | Fact::MessageHeld { .. }
         | Fact::MessageNotTyped { .. }
         | Fact::Landed { .. }
         | Fact::LandRefused { .. }

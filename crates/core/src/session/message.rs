@@ -9,7 +9,7 @@ use crate::ids::{MessageId, RunId, Timestamp};
 use crate::machine::{Decision, Key};
 
 use super::fact::{Author, Receipt, Trouble};
-use super::{ATTEMPTS_MAX, Effect, MESSAGES_KEPT, RETRY_MS, Session};
+use super::{ATTEMPTS_MAX, Activity, Effect, MESSAGES_KEPT, RETRY_MS, Run, Session, TAKEN_WAIT_MS};
 
 /// How far a message came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,10 @@ pub struct Message {
     pub queued_at: Timestamp,
     /// How far it came.
     pub state: MessageState,
-    /// Deliveries tried.
+    /// Deliveries tried; it names the next one.
     pub attempts: u32,
+    /// Deliveries that failed; enough of them end it.
+    pub failed: u32,
     /// Not to be tried before this moment.
     pub not_before: Timestamp,
 }
@@ -67,6 +69,11 @@ impl Session {
                 if self.clock < message.not_before {
                     return decision.wake_at(message.not_before, "retry message");
                 }
+                if let Some(at) = self.taken_by(run)
+                    && self.clock < at
+                {
+                    return decision.wake_at(at, "the last message taken up");
+                }
                 // The run is part of the key: evidence of a lost delivery is sought where it was delivered.
                 decision.want(
                     format!("message/{}/{}/{}", message.id, run.id, message.attempts),
@@ -80,6 +87,17 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// Returns until when the next message waits for the last one to be taken up: an agent that tells of its turns is
+    /// about to begin one.
+    fn taken_by(&self, run: &Run) -> Option<Timestamp> {
+        let tells_of_turns = run.activity != Activity::Unknown;
+        let typed = self.messages.iter().rev().find_map(|message| match message.state {
+            MessageState::Typed(at) => Some(at),
+            _ => None,
+        });
+        typed.filter(|_| tells_of_turns).map(|at| at.plus_ms(TAKEN_WAIT_MS))
     }
 
     /// Takes in that a message was queued.
@@ -118,6 +136,17 @@ impl Session {
         }
     }
 
+    /// Takes in that a message was held back at the last look: nothing was typed, and nothing failed.
+    pub(super) fn note_held(&mut self, id: &MessageId) {
+        let not_before = self.clock.plus_ms(RETRY_MS);
+        let held = self.messages.iter_mut().find(|message| message.id == *id && message.is_waiting());
+        if let Some(message) = held {
+            message.attempts += 1;
+            message.state = MessageState::Waiting;
+            message.not_before = not_before;
+        }
+    }
+
     /// Takes in that a message was certainly not typed.
     pub(super) fn note_not_typed(&mut self, id: &MessageId, trouble: &Trouble, again: bool) {
         let clock = self.clock;
@@ -126,9 +155,10 @@ impl Session {
             return;
         }
         message.attempts += 1;
-        if again && message.attempts <= ATTEMPTS_MAX {
+        message.failed += 1;
+        if again && message.failed <= ATTEMPTS_MAX {
             message.state = MessageState::Waiting;
-            message.not_before = clock.plus_ms(RETRY_MS << (message.attempts - 1));
+            message.not_before = clock.plus_ms(RETRY_MS << (message.failed - 1));
         } else {
             message.state = MessageState::Refused(trouble.clone());
         }

@@ -74,10 +74,15 @@ impl Run {
         }
     }
 
-    /// Tells whether something may be typed now. A dialog is never typed into.
+    /// Tells whether something may be typed now: between turns, or when the agent tells nothing of turns. A dialog is
+    /// never typed into, and one may come up at any moment of a turn.
     #[must_use]
     pub fn takes_messages(&self) -> bool {
-        self.ended.is_none() && !matches!(self.activity, Activity::Blocked(_))
+        let between_turns = match self.activity {
+            Activity::Unknown | Activity::Idle | Activity::Failing(_) | Activity::Asking(_) => true,
+            Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_) => false,
+        };
+        self.ended.is_none() && between_turns
     }
 }
 

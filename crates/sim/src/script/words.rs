@@ -6,7 +6,7 @@
 //!
 //! Facts are seen (`NAME sees FACT`) or answer an effect (`NAME KEY -> FACT; FACT`, `nothing` for none). Both: `ready`,
 //! `removed to trash`, `removed nothing`, `up`, `fails: WHY`, `fails for now: WHY`, `refused CODE: WHY`, `typed`,
-//! `not typed: WHY`, `not typed for good: WHY`, `landed`, `work HEAD ahead N dirty N`, `message M typed|taken run N`, and
+//! `held`, `not typed: WHY`, `not typed for good: WHY`, `landed`, `work HEAD ahead N dirty N`, `message M typed|taken run N`, and
 //! of a run, `run N` with `up`, `exits N: LAST WORDS`, `dies of signal N`, `not started: WHY`, `host lost`,
 //! `begins a turn`, `ends its turn`, `ends its turn with error CLASS`, `asks permission: WHAT`, `permission resolved`,
 //! `asks: WHAT`, `is rate limited`, `claims done|phase_done|handing_off|stuck: NOTE`, `is conversation ID`, `takes M`.
@@ -262,8 +262,10 @@ fn up(run: RunId) -> Fact {
 
 fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
     let message = message.clone();
-    if text == "typed" {
-        return Ok(Fact::MessageReceipt { message, run, receipt: Receipt::Typed });
+    match text {
+        "typed" => return Ok(Fact::MessageReceipt { message, run, receipt: Receipt::Typed }),
+        "held" => return Ok(Fact::MessageHeld { message }),
+        _ => {}
     }
     let refused = [("not typed for good:", false), ("not typed:", true)];
     let found = refused.into_iter().find_map(|(prefix, again)| {

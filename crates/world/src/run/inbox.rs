@@ -92,8 +92,8 @@ pub(crate) fn facts(run: RunId, pass: Pass) -> Vec<Fact> {
     pass.seen.into_iter().map(fact).collect()
 }
 
-/// Tells whether a permission dialog went up that the log does not know of yet: the last look before typing.
-pub(crate) fn dialog_is_up(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
+/// Tells whether a turn began, or a dialog went up, that the log does not know of yet: the last look before typing.
+pub(crate) fn turn_is_under_way(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
     let Ok(pass) = read(run, cursor, agent) else { return true };
     // What is behind the first pass may be a dialog.
     if pass.more {
@@ -103,11 +103,14 @@ pub(crate) fn dialog_is_up(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
         .iter()
         .rev()
         .find_map(|(observation, _)| match observation {
-            Observation::PermissionAsked { .. } => Some(true),
-            Observation::PermissionResolved | Observation::TurnStarted | Observation::TurnEnded(_) => {
+            Observation::PermissionAsked { .. }
+            | Observation::PermissionResolved
+            | Observation::TurnStarted
+            | Observation::RateLimited { .. } => Some(true),
+            Observation::Started { .. } | Observation::TurnEnded(_) | Observation::QuestionAsked { .. } => {
                 Some(false)
             }
-            _ => None,
+            Observation::Claimed { .. } | Observation::MessageTaken { .. } => None,
         })
         .unwrap_or(false)
 }
@@ -162,11 +165,13 @@ mod tests {
     #[test]
     fn a_dialog_not_yet_in_the_log_is_seen_before_typing() {
         let run = run_folder();
-        assert!(!dialog_is_up(run.path(), 0, &Scripted));
+        assert!(!turn_is_under_way(run.path(), 0, &Scripted));
         tell(run.path(), "permission_asked");
-        assert!(dialog_is_up(run.path(), 0, &Scripted));
+        assert!(turn_is_under_way(run.path(), 0, &Scripted));
         tell(run.path(), "permission_resolved");
-        assert!(!dialog_is_up(run.path(), 0, &Scripted));
+        assert!(turn_is_under_way(run.path(), 0, &Scripted), "the turn goes on after the answer");
+        tell(run.path(), "turn_ended");
+        assert!(!turn_is_under_way(run.path(), 0, &Scripted));
     }
 
     #[test]
@@ -175,7 +180,7 @@ mod tests {
         let noise = b"{\"event\":\"turn_started\"}\n".repeat(PASS_BYTES_MAX as usize / 25);
         std::fs::write(file(run.path()), noise).unwrap();
         tell(run.path(), "permission_asked");
-        assert!(dialog_is_up(run.path(), 0, &Scripted));
+        assert!(turn_is_under_way(run.path(), 0, &Scripted));
     }
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
         let path = file(run.path());
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(read(run.path(), 0, &Scripted).is_err(), "a pipe is not waited for");
-        assert!(dialog_is_up(run.path(), 0, &Scripted), "and nothing is typed on its word");
+        assert!(turn_is_under_way(run.path(), 0, &Scripted), "and nothing is typed on its word");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
         assert!(read(run.path(), 0, &Scripted).is_err(), "a link is not followed");
