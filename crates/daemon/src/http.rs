@@ -162,11 +162,13 @@ async fn no_browser(request: Request, next: Next) -> Response {
 async fn guard(State(daemon): App, mut request: Request, next: Next) -> Response {
     let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
     let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
+    // What a run that is over left behind must not speak for the next one.
+    let bearer = bearer.filter(|bearer| !daemon.is_over(&bearer.session, bearer.run));
     let Some(bearer) = bearer else {
         return Failure::new(
             StatusCode::FORBIDDEN,
             "bad_token",
-            "The token is not one of this daemon's runs.",
+            "The token is not one of this daemon's live runs.",
             "Unset OARLOCK_TOKEN, or ask the daemon that started the run.",
         )
         .into_response();
@@ -186,6 +188,14 @@ async fn guard(State(daemon): App, mut request: Request, next: Next) -> Response
 }
 
 impl Daemon {
+    /// Tells whether a run is known to be over. One that comes up may speak before its start is in the log.
+    fn is_over(&self, session: &str, run: u32) -> bool {
+        let crew = self.engine.crew();
+        let Some(scope) = crew.sessions.get(&SessionId::from(session)) else { return false };
+        let is_live = scope.state.live_run().is_some_and(|live| live.id.0 == run);
+        run < scope.state.runs_begun && !is_live
+    }
+
     /// Gives a wish to the engine, and waits for its answer without holding a thread.
     async fn wish(&self, wish: Wish) -> Answered<Answer> {
         let (reply, answer) = tokio::sync::oneshot::channel();

@@ -72,7 +72,7 @@ impl World {
             trouble
         })?;
         let default_branch = file.default_branch.clone();
-        let path = self.folders.workspaces.join(brief.project.as_str()).join(&brief.folder);
+        let path = self.place_of(brief, "");
         let env = vec![
             ("OARLOCK_WORKSPACE".into(), path.to_string_lossy().into_owned()),
             ("OARLOCK_PORT".into(), brief.ports.first.to_string()),
@@ -230,7 +230,7 @@ impl World {
     ) -> Result<Vec<Fact>, Trouble> {
         let want = RemoveWant {
             repository: PathBuf::from(&brief.repository),
-            path: PathBuf::from(path),
+            path: self.place_of(brief, path),
             id: job.session.0.clone(),
             trash_id: trash.0.clone(),
             reason: farewell(why).into(),
@@ -248,6 +248,14 @@ impl World {
         }])
     }
 
+    /// Returns where a workspace is: as it was reported, or, when it never was, where it would have been made.
+    fn place_of(&self, brief: &Brief, reported: &str) -> PathBuf {
+        match reported {
+            "" => self.folders.workspaces.join(brief.project.as_str()).join(&brief.folder),
+            path => PathBuf::from(path),
+        }
+    }
+
     fn restore(
         &self,
         job: &Job,
@@ -258,7 +266,7 @@ impl World {
         let want = trash::Restore {
             repository: PathBuf::from(&brief.repository),
             trash_id: trash.0.clone(),
-            path: PathBuf::from(&checkout.path),
+            path: self.place_of(brief, &checkout.path),
             branch: Some(checkout.branch.clone()),
             id: job.session.0.clone(),
         };
@@ -345,21 +353,20 @@ impl Perform for World {
 
 /// Turns a trouble into the fact its effect expects.
 fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
+    // A full disk, a busy lock, a host that was slow may be better in a second; a wrong branch name is not.
+    let transient = ["git_failed", "io_failed", "io", "host", "disk_full"].contains(&trouble.code.as_str());
     match effect {
         Effect::Land { .. } => Fact::LandRefused { key, trouble },
-        Effect::RemoveWorkspace { .. } => Fact::RemovalRefused { key, trouble },
-        Effect::RestoreWorkspace { .. } => Fact::UndoRefused { key, trouble },
-        Effect::PrepareWorkspace { .. }
+        Effect::RemoveWorkspace { .. } if !transient => Fact::RemovalRefused { key, trouble },
+        Effect::RestoreWorkspace { .. } if !transient => Fact::UndoRefused { key, trouble },
+        Effect::RemoveWorkspace { .. }
+        | Effect::RestoreWorkspace { .. }
+        | Effect::PrepareWorkspace { .. }
         | Effect::StartRun { .. }
         | Effect::StopRun { .. }
         | Effect::Deliver { .. }
         | Effect::SeekReceipt { .. }
-        | Effect::ReadWork { .. } => {
-            // A full disk, a busy lock, a host that was slow may be better in a second; a wrong branch name is not.
-            let transient =
-                ["git_failed", "io_failed", "io", "host", "disk_full"].contains(&trouble.code.as_str());
-            Fact::PerformFailed { key, trouble, transient }
-        }
+        | Effect::ReadWork { .. } => Fact::PerformFailed { key, trouble, transient },
     }
 }
 

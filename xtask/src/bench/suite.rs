@@ -125,10 +125,14 @@ fn measure(plan: &Plan, wanted: &[&str]) -> Vec<Measured> {
         ROWS.iter().filter(|row| if wanted.is_empty() { row.unasked } else { wanted.contains(&row.name) })
     {
         eprintln!("{}: {}", row.name, row.help);
-        rows.push(Measured { row: row.name, lines: (row.run)(plan) });
+        rows.push(Measured {
+            row: row.name,
+            lines: (row.run)(plan).map_err(|why| format!("not yet: {why}")),
+        });
     }
     if wanted.is_empty() {
-        let not_yet = NOT_YET.iter().map(|(row, why)| Measured { row, lines: Err((*why).to_owned()) });
+        let not_yet =
+            NOT_YET.iter().map(|(row, why)| Measured { row, lines: Err(format!("not yet: {why}")) });
         rows.extend(not_yet);
         let asked = ROWS.iter().filter(|row| !row.unasked);
         rows.extend(

@@ -76,7 +76,7 @@ pub fn text(rows: &[Measured]) -> String {
             Ok(lines) => lines,
             Err(why) => {
                 cells.push([
-                    format!("{row}: not yet: {why}"),
+                    format!("{row}: {why}"),
                     String::new(),
                     String::new(),
                     String::new(),
@@ -139,7 +139,7 @@ pub fn json(rows: &[Measured]) -> Value {
     };
     let row = |row: &Measured| match &row.lines {
         Ok(lines) => json!({"row": row.row, "lines": lines.iter().map(line).collect::<Vec<_>>()}),
-        Err(why) => json!({"row": row.row, "not_yet": why}),
+        Err(why) => json!({"row": row.row, "not_measured": why}),
     };
     Value::Array(rows.iter().map(row).collect())
 }
@@ -169,7 +169,7 @@ mod tests {
         };
         let rows = [
             Measured { row: "ls", lines: Ok(vec![line]) },
-            Measured { row: "mesh", lines: Err("there is no mesh".into()) },
+            Measured { row: "mesh", lines: Err("not yet: there is no mesh".into()) },
         ];
         let expected = "\
 measured          median    p10-p90  ratio  aim

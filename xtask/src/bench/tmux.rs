@@ -1,6 +1,7 @@
 //! tmux as a peer: a server of its own in the ground, without the person's configuration.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::ground::{Ground, run};
 use crate::programs;
@@ -20,7 +21,10 @@ impl<'a> Tmux<'a> {
         if programs::find("tmux").is_none() {
             return Ok(None);
         }
-        let tmux = Self { ground, socket: ground.path("tmux") };
+        // One that was told to end still holds its socket for a moment, so none is used twice.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let tmux = Self { ground, socket: ground.path(&format!("tmux-{number}")) };
         tmux.tell(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", command])?;
         Ok(Some(tmux))
     }
