@@ -60,7 +60,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
         Some(text) => text.into(),
         None => String::new(),
     };
-    let project = context.project()?;
+    let mut project = context.project()?;
     let client = context.client()?;
     let request = request_id();
     let mut begun = Vec::new();
@@ -80,6 +80,8 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             workspace: Some(spawn.workspace.clone()),
         };
         let session: wire::Session = client.post("/v1/sessions", &format!("{request}.{number}"), &body)?;
+        // The next ones need no look for the repository.
+        project.clone_from(&session.project);
         if !context.json {
             out::line(&format!("Began {}", session.name));
         }

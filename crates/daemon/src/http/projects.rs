@@ -109,8 +109,16 @@ impl Daemon {
     /// Returns the project of an id or of a path inside a repository; `Err` holds the root of one not registered.
     pub(super) async fn registered(&self, text: &str) -> Answered<Result<ProjectId, String>> {
         let id = ProjectId(text.into());
-        if self.engine.crew().fleet.state.projects.contains_key(&id) {
-            return Ok(Ok(id));
+        {
+            let crew = self.engine.crew();
+            let fleet = &crew.fleet.state;
+            if fleet.projects.contains_key(&id) {
+                return Ok(Ok(id));
+            }
+            // The root of a registered repository needs no look at git.
+            if let Some(id) = fleet.project_at(text) {
+                return Ok(Ok(id.clone()));
+            }
         }
         if !text.starts_with('/') {
             return Err(no_project(text));

@@ -1,3 +1,5 @@
+//! Changes of files become facts: each once, none lost in a flood, and nothing read while nothing happens.
+
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
