@@ -11,6 +11,10 @@ impl Agent for Exec {
         "exec"
     }
 
+    fn tells_of_turns(&self) -> bool {
+        false
+    }
+
     fn launch(&self, launch: &Launch<'_>) -> CommandLine {
         let command = launch.command.unwrap_or("true");
         // `sh -c` so that a pipe or a `&&` means what the user meant; the prompt goes by file, never into the command.

@@ -53,6 +53,11 @@ pub trait Agent: Sync {
     /// Returns what to run.
     fn launch(&self, launch: &Launch<'_>) -> CommandLine;
 
+    /// Tells whether it reports its turns, so that it is typed to only between them.
+    fn tells_of_turns(&self) -> bool {
+        true
+    }
+
     /// Reads one report. What is not known yields nothing.
     fn read(&self, report: &Report) -> Vec<Observation> {
         read_common(report)

@@ -181,7 +181,7 @@ fn spawn(id: &str) -> Request {
         id: SessionId::from(id),
         project: ProjectId::from("shop"),
         name: Name::parse(id),
-        agent: Agent { name: "exec".into(), command: Some("true".into()) },
+        agent: Agent { name: "exec".into(), command: Some("true".into()), tells_of_turns: false },
         prompt: String::new(),
         branch: None,
         base: None,

@@ -423,7 +423,7 @@ pub fn no_message_waits_for_nothing(view: &View<'_>) -> Result<(), String> {
     }
     for (id, scope) in &view.live.sessions {
         let session = &scope.state;
-        let takes = session.live_run().is_some_and(|run| run.takes_messages()) && session.halt.is_none();
+        let takes = session.takes_messages() && session.halt.is_none();
         let goes_on = session.checkout().is_some() && !session.is_parting();
         for message in &session.messages {
             let stuck = match message.state {

@@ -219,7 +219,7 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         id: SessionId(format!("s{sessions}")),
         project,
         name,
-        agent: Agent { name: "claude-code".into(), command: None },
+        agent: Agent { name: "claude-code".into(), command: None, tells_of_turns: false },
         prompt: if c.is_multiple_of(8) { String::new() } else { "Fix it.".into() },
         branch: None,
         base: None,

@@ -334,7 +334,7 @@ impl Scenario {
         }
         if self.setting_is(Sabotage::GivesToBlocked) {
             let blocked = self.crew().sessions.iter().find_map(|(id, scope)| {
-                let run = scope.state.live_run().filter(|run| !run.takes_messages())?;
+                let run = scope.state.live_run().filter(|_| !scope.state.takes_messages())?;
                 Some((id.clone(), run.id))
             });
             handed.extend(blocked.map(|(session, run)| uninvited_message(session, run)));

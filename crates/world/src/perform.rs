@@ -136,7 +136,8 @@ impl World {
         let known = {
             let crew = self.engine.crew();
             crew.sessions.get(session).and_then(|scope| {
-                let live = scope.state.live_run().filter(|live| live.id == run && live.takes_messages())?;
+                let live =
+                    scope.state.live_run().filter(|live| live.id == run && scope.state.takes_messages())?;
                 let agent = oarlock_agents::find(&scope.state.brief.as_ref()?.agent.name)?;
                 Some((live.cursor, agent))
             })

@@ -42,6 +42,8 @@ pub struct Agent {
     pub name: String,
     /// The shell command of an `exec` agent.
     pub command: Option<String>,
+    /// Whether it tells of its turns: such an agent is typed to only once it said that it is between two.
+    pub tells_of_turns: bool,
 }
 
 /// How a workspace is isolated from the user's checkout.

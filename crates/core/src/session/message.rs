@@ -65,7 +65,7 @@ impl Session {
                 format!("receipt/{}/{}", message.id, message.attempts),
                 Effect::SeekReceipt { run: *run, message: message.id.clone() },
             ),
-            (MessageState::Waiting, Some(run)) if run.takes_messages() && self.halt.is_none() => {
+            (MessageState::Waiting, Some(run)) if self.takes_messages() && self.halt.is_none() => {
                 if self.clock < message.not_before {
                     return decision.wake_at(message.not_before, "retry message");
                 }

@@ -77,9 +77,10 @@ impl Run {
     /// Tells whether something may be typed now: between turns, or when the agent tells nothing of turns. A dialog is
     /// never typed into, and one may come up at any moment of a turn.
     #[must_use]
-    pub fn takes_messages(&self) -> bool {
+    pub fn takes_messages(&self, tells_of_turns: bool) -> bool {
         let between_turns = match self.activity {
-            Activity::Unknown | Activity::Idle | Activity::Failing(_) | Activity::Asking(_) => true,
+            Activity::Unknown => !tells_of_turns,
+            Activity::Idle | Activity::Failing(_) | Activity::Asking(_) => true,
             Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_) => false,
         };
         self.ended.is_none() && between_turns
@@ -87,6 +88,13 @@ impl Run {
 }
 
 impl Session {
+    /// Tells whether its agent may be typed to now.
+    #[must_use]
+    pub fn takes_messages(&self) -> bool {
+        let tells = self.brief.as_ref().is_some_and(|brief| brief.agent.tells_of_turns);
+        self.live_run().is_some_and(|run| run.takes_messages(tells))
+    }
+
     /// Wants the next run, under a key that is this run's for ever.
     pub(crate) fn decide_run(
         &self,
@@ -142,7 +150,8 @@ impl Session {
         let activity = match observation {
             Observation::Started { conversation } => {
                 run.conversation = conversation.clone().or(run.conversation.take());
-                Some(Activity::Idle)
+                // It may begin a turn with what it was told first, so it is not idle yet.
+                None
             }
             Observation::TurnStarted | Observation::PermissionResolved => Some(Activity::Working),
             Observation::TurnEnded(TurnEnd::Ok | TurnEnd::Interrupted | TurnEnd::Unknown) => {

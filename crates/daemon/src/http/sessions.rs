@@ -112,7 +112,7 @@ async fn spawn(
 }
 
 fn agent(body: &wire::Spawn) -> Answered<Agent> {
-    if oarlock_agents::find(&body.agent).is_none() {
+    let Some(agent) = oarlock_agents::find(&body.agent) else {
         let known: Vec<_> = REGISTRY.iter().map(|agent| agent.name()).collect();
         let message = format!("There is no agent \"{}\".", oarlock_core::text::line(&body.agent, 40));
         return Err(Failure::bad(
@@ -120,7 +120,8 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
             message,
             format!("Known: {}. Or run any command with --exec.", known.join(", ")),
         ));
-    }
+    };
+    let tells_of_turns = agent.tells_of_turns();
     let command = body.command.clone().filter(|command| !command.trim().is_empty());
     match (body.agent.as_str(), &command) {
         ("exec", None) => {
@@ -129,8 +130,8 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
         ("exec", Some(command)) if command.contains('\0') => {
             Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
         }
-        ("exec", Some(_)) => Ok(Agent { name: body.agent.clone(), command }),
-        _ => Ok(Agent { name: body.agent.clone(), command: None }),
+        ("exec", Some(_)) => Ok(Agent { name: body.agent.clone(), command, tells_of_turns }),
+        _ => Ok(Agent { name: body.agent.clone(), command: None, tells_of_turns }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of a script, and what they mean.
 //!
-//! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT: PROMPT`,
+//! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT telling: PROMPT`,
 //! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
 //! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
 //!
@@ -169,11 +169,12 @@ fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>
 }
 
 fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
-    let (mut name, mut id, mut project) = (None, None, "app");
+    let (mut name, mut id, mut project, mut tells_of_turns) = (None, None, "app", false);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match *word {
             "as" => id = rest.next().copied(),
+            "telling" => tells_of_turns = true,
             "on" => project = rest.next().copied().unwrap_or(project),
             word => name = Some(word),
         }
@@ -184,7 +185,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         id: SessionId(id.ok_or("a spawn without a name needs \"as ID\"")?),
         project: project.into(),
         name: name.map(|name| Name::parse(name).ok_or(format!("{name} is no name"))).transpose()?,
-        agent: Agent { name: "claude-code".into(), command: None },
+        agent: Agent { name: "claude-code".into(), command: None, tells_of_turns },
         prompt,
         branch: None,
         base: None,

@@ -107,10 +107,10 @@ pub(crate) fn turn_is_under_way(run: &Path, cursor: u64, agent: &dyn Agent) -> b
             | Observation::PermissionResolved
             | Observation::TurnStarted
             | Observation::RateLimited { .. } => Some(true),
-            Observation::Started { .. } | Observation::TurnEnded(_) | Observation::QuestionAsked { .. } => {
-                Some(false)
+            Observation::TurnEnded(_) | Observation::QuestionAsked { .. } => Some(false),
+            Observation::Started { .. } | Observation::Claimed { .. } | Observation::MessageTaken { .. } => {
+                None
             }
-            Observation::Claimed { .. } | Observation::MessageTaken { .. } => None,
         })
         .unwrap_or(false)
 }
