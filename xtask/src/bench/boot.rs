@@ -156,7 +156,7 @@ fn brief(session: usize) -> Brief {
     Brief {
         project: ProjectId("bench".into()),
         repository: "/nowhere/bench".into(),
-        agent: Agent { name: "scripted".into(), command: None },
+        agent: Agent { name: "scripted".into(), command: None, tells_of_turns: true },
         prompt: "say something long enough to look like a brief".into(),
         branch: format!("oarlock/bench-{session}/work"),
         folder: format!("bench-{session}"),
