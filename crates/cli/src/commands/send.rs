@@ -10,7 +10,9 @@ use crate::out;
 
 /// Tell an agent something, and get a receipt
 ///
-/// The text is typed into its terminal exactly once, whole, whatever dies meanwhile; never into a permission dialog.
+/// The text is typed into its terminal exactly once, whole, whatever dies meanwhile. An agent that tells of its turns is
+/// typed to only between them, so never into a permission dialog; of an --exec command only the process is known, and it
+/// is typed to at once.
 /// `typed` means that its terminal has it, `taken` that the agent was seen taking it up.
 #[derive(Args)]
 #[command(
@@ -42,7 +44,7 @@ pub fn run(context: &Context, send: &Send) -> Done {
             return Err(CliError::failed(message.trouble, format!("See \"oarlock why {}\".", send.session)));
         }
         _ => out::line(&format!(
-            "Queued; it is typed when its turn ends. See \"oarlock show {}\".",
+            "Queued; it is typed once the agent is between turns. See \"oarlock show {}\".",
             send.session
         )),
     }
