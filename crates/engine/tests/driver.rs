@@ -198,6 +198,7 @@ fn ready(job: &Job) -> Fact {
         base: Oid("0".repeat(40)),
         head: Oid("0".repeat(40)),
         notes: vec![],
+        work: None,
     }
 }
 

@@ -171,7 +171,8 @@ impl World {
         format!("/ws/{session}")
     }
 
-    fn ready(path: String, branch: &str) -> Vec<Fact> {
+    /// Tells that a workspace is there; one that is new is known to be clean.
+    fn ready(path: String, branch: &str, is_new: bool) -> Vec<Fact> {
         vec![Fact::WorkspaceReady {
             path,
             branch: branch.into(),
@@ -179,17 +180,19 @@ impl World {
             base: Oid::from("c0"),
             head: Oid::from("c0"),
             notes: vec![],
+            work: is_new.then(|| Work { head: Oid::from("c0"), ..Work::default() }),
         }]
     }
 
     fn prepare(&mut self, session: &SessionId, branch: &str) -> Vec<Fact> {
         let path = Self::place(session);
-        if !self.trees.contains_key(&path) {
+        let is_new = !self.trees.contains_key(&path);
+        if is_new {
             let tree = Tree { session: session.clone(), content: self.made.len() as u64 };
             self.made.push(tree.clone());
             self.trees.insert(path.clone(), tree);
         }
-        Self::ready(path, branch)
+        Self::ready(path, branch, is_new)
     }
 
     fn start(&mut self, job: &Job, run: RunId, role: Role, workspace: &str, luck: Luck) -> Vec<Fact> {
@@ -348,7 +351,7 @@ impl World {
             }
             self.restored.push((wanted, self.trees.get(&path).map(|tree| tree.content)));
         }
-        Self::ready(path, branch)
+        Self::ready(path, branch, false)
     }
 
     /// Deletes a session's workspace as a user with `rm -rf` does.

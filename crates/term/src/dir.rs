@@ -90,10 +90,15 @@ impl RunDir {
         read_json(&self.exit())
     }
 
+    /// Writes what is about processes that live, and is of no use after the power was cut: nothing waits for the disk.
     pub(crate) fn write_json(&self, path: &Path, value: &impl Serialize) -> io::Result<()> {
-        let mut text = serde_json::to_vec(value)?;
-        text.push(b'\n');
-        self.replace(path, &text)
+        self.replace(path, value, |_| Ok(()))
+    }
+
+    /// Writes what has to be there after a power cut, too.
+    pub(crate) fn write_json_through(&self, path: &Path, value: &impl Serialize) -> io::Result<()> {
+        self.replace(path, value, File::sync_all)?;
+        File::open(&self.0)?.sync_all()
     }
 
     /// Opens the lock file and takes it if nobody holds it. The lock lives as long as any copy of the descriptor.
@@ -117,18 +122,24 @@ impl RunDir {
         Ok(rustix::fs::open(&self.0, flags, Mode::empty())?)
     }
 
-    /// Writes a file so that a reader sees the old content, or the new, or none: never a part, also after a power cut.
-    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    /// Writes a file so that a reader sees the old content, or the new, or none: never a part.
+    fn replace(
+        &self,
+        path: &Path,
+        value: &impl Serialize,
+        written: impl Fn(&File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut text = serde_json::to_vec(value)?;
+        text.push(b'\n');
         let mut name = path.file_name().unwrap_or_default().to_owned();
         // Thread and process in the name: two callers of `ensure` may race, and each renames its own file.
         name.push(format!(".{}.{}.tmp", std::process::id(), rustix::thread::gettid().as_raw_nonzero()));
         let temporary = self.0.join(name);
         let mut file =
             OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        File::open(&self.0)?.sync_all()
+        file.write_all(&text)?;
+        written(&file)?;
+        std::fs::rename(&temporary, path)
     }
 }
 
@@ -149,8 +160,10 @@ pub(crate) fn try_lock_file(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Reads a file of a run; an empty one is what a power cut leaves of one that was not flushed.
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match std::fs::read(path) {
+        Ok(bytes) if bytes.is_empty() => Ok(None),
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

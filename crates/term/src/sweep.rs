@@ -78,7 +78,7 @@ pub fn sweep(dir: &Path) -> Result<Swept, SweepError> {
         let survivors = swept.survivors;
         let record =
             ExitRecord { exit: Exit::Unknown, bytes, ended_at_ms: now_ms(), survivors, lost_bytes: 0 };
-        run.write_json(&run.exit(), &record).map_err(fail)?;
+        run.write_json_through(&run.exit(), &record).map_err(fail)?;
     }
     Ok(swept)
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(crate) mod lock;
 pub(crate) mod process;
 pub(crate) mod read;
+pub(crate) mod refname;
+pub(crate) mod refs;
 pub mod text;
 
 use process::{Job, Keep};
@@ -239,7 +241,7 @@ impl Git {
     /// Begins a call that writes. `operation` completes "failed to …".
     #[must_use]
     pub fn writes(&self, operation: &'static str) -> Call {
-        let mut command = Command::new("git");
+        let mut command = Command::new(program());
         scrub(&mut command);
         command.current_dir(&self.dir).env("GIT_LITERAL_PATHSPECS", "1");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -258,6 +260,22 @@ impl Git {
             stdout_file: None,
         }
     }
+}
+
+/// Returns the git found first in PATH, looked for once: a search at every call costs as much as a small call itself. Where
+/// there is none, the bare name lets each call say so.
+fn program() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let is_program = |path: &PathBuf| {
+            path.is_absolute()
+                && path.is_file()
+                && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+        };
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&folders).map(|folder| folder.join("git")).find(is_program);
+        found.unwrap_or_else(|| "git".into())
+    })
 }
 
 /// Removes what would lead a git started from `command` astray, and makes it quiet and plain.

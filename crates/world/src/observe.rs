@@ -54,6 +54,8 @@ pub(crate) struct Head {
     pub workspace: PathBuf,
     pub base: String,
     pub branch: String,
+    /// The commit it was at when git was asked last.
+    pub seen: Option<String>,
 }
 
 /// What to read when its folder changes.
@@ -307,7 +309,7 @@ fn read_heads(shared: &Shared, tell: &Tell, read_work: ReadWork) {
         let dirty = std::mem::take(&mut *locked(&shared.heads.waiting));
         for folder in dirty {
             let target = locked(&shared.targets).get(&folder).cloned();
-            let Some(Target::Head(session, Head { workspace, base, branch })) = target else { continue };
+            let Some(Target::Head(session, Head { workspace, base, branch, .. })) = target else { continue };
             // `git commit` moves the head before it puts the index in place: what is read between is not so.
             let tries = unfinished.remove(&folder).unwrap_or(0);
             if tries < UNFINISHED_TRIES && folder.with_file_name("index.lock").exists() {

@@ -343,6 +343,7 @@ impl Perform for World {
             workspace: PathBuf::from(&checkout.path),
             base: checkout.counts_from(kind),
             branch: checkout.branch.clone(),
+            seen: session.work.as_ref().map(|(work, _)| work.head.0.clone()),
         });
         // Looked at before it is watched: its end is taken in after its last report.
         self.observer.look(id, inbox, head);
@@ -411,6 +412,7 @@ fn workspace_ready(ready: &workspace::Ready, notes: Vec<String>) -> Fact {
         base: core_oid(&ready.base),
         head: core_oid(&ready.head),
         notes,
+        work: ready.untouched.then(|| Work { head: core_oid(&ready.head), ..Work::default() }),
     }
 }
 

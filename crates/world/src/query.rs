@@ -8,7 +8,7 @@ use oarlock_core::session::fact::{Trouble, WorkspaceKind};
 
 use crate::perform::World;
 use crate::project_file::ProjectFile;
-use crate::workspace::{self, DiffWant, Repository};
+use crate::workspace::{self, DiffWant, Home};
 use crate::{landing, trash, trouble};
 
 /// What landing would do.
@@ -66,13 +66,13 @@ impl World {
     ///
     /// # Errors
     /// When there is none, or nothing can be built on it.
-    pub fn repository(&self, path: &Path) -> Result<Repository, Trouble> {
+    pub fn repository(&self, path: &Path) -> Result<Home, Trouble> {
         let found = workspace::inspect(path).map_err(|error| of(&error))?;
         if found.empty {
-            return Err(of(&workspace::Error::Empty { root: found.root }));
+            return Err(of(&workspace::Error::Empty { root: found.home.root }));
         }
-        let file = ProjectFile::read(&found.root).unwrap_or_default();
-        Ok(Repository { default_branch: file.default_branch.or(found.default_branch), ..found })
+        let file = ProjectFile::read(&found.home.root).unwrap_or_default();
+        Ok(Home { default_branch: file.default_branch.or(found.home.default_branch), ..found.home })
     }
 
     /// Tells what landing a session would do.

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::git::text::{clean_line, escape, unescape};
-use crate::git::{Git, GitError, Oid, read};
+use crate::git::{Git, GitError, Oid, read, refname};
 use crate::workspace;
 
 mod keep;
@@ -222,7 +222,7 @@ pub fn list(repository: &Path) -> Result<Vec<Entry>, Error> {
 /// [`Error::NotFound`] when there is none of that id; [`Error::Git`] when git fails.
 pub fn find(repository: &Path, id: &str) -> Result<Entry, Error> {
     let git = Git::at(repository);
-    check_id(&git, id)?;
+    check_id(id)?;
     let entries = read_entries(&git, &format!("{TRASH_REFS}{id}"))?;
     let not_found = || Error::NotFound { id: clean_line(id.as_bytes(), 120) };
     entries.into_iter().find(|entry| entry.id == id).ok_or_else(not_found)
@@ -234,7 +234,7 @@ pub fn find(repository: &Path, id: &str) -> Result<Entry, Error> {
 /// [`Error::Git`] when git fails or the entry is another by now.
 pub fn purge(repository: &Path, id: &str) -> Result<(), Error> {
     let git = Git::at(repository);
-    check_id(&git, id)?;
+    check_id(id)?;
     let name = format!("{TRASH_REFS}{id}");
     if let Some(at) = read::reference(&git, &name)? {
         git.writes("purge a trash entry").args(["update-ref", "-d", &name, at.as_str()]).run()?;
@@ -242,8 +242,8 @@ pub fn purge(repository: &Path, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn check_id(git: &Git, id: &str) -> Result<(), Error> {
-    if id.is_empty() || !read::ref_name_ok(git, &format!("{TRASH_REFS}{id}"))? {
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+    if id.is_empty() || !refname::is_ref(&format!("{TRASH_REFS}{id}")) {
         return Err(Error::InvalidId { id: clean_line(id.as_bytes(), 120) });
     }
     Ok(())

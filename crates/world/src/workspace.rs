@@ -12,6 +12,8 @@ mod clone;
 mod diff;
 mod exclude;
 mod inspect;
+mod known;
+mod plant;
 mod prepare;
 pub(crate) mod record;
 mod remove;
@@ -22,7 +24,8 @@ pub(crate) mod worktree;
 pub use clone::bring_home;
 pub use diff::{Diff, DiffWant, FileChange, changes, diff};
 pub use exclude::exclude;
-pub use inspect::{Repository, inspect, inspect_with};
+pub(crate) use inspect::home;
+pub use inspect::{Home, Repository, inspect, inspect_with};
 pub use prepare::prepare;
 pub use remove::{BranchLeft, RemoveWant, Removed, processes_inside, remove};
 pub use state::{WorkState, state};
@@ -57,6 +60,14 @@ pub struct Setup {
     pub commands: Vec<String>,
     /// Variables for the commands.
     pub env: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Whether nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.copy.is_empty() && self.link.is_empty() && self.commands.is_empty()
+    }
 }
 
 /// A workspace that should exist.
@@ -101,6 +112,8 @@ pub struct Ready {
     pub moved_aside: Option<PathBuf>,
     /// What the repository's `post-checkout` hook said when it failed; the workspace is good all the same.
     pub hook_failed: Option<String>,
+    /// Nothing but git wrote into it, just now, so that it is known to be clean and at the tip of its base branch.
+    pub untouched: bool,
 }
 
 /// Something setup did not copy or link.
@@ -290,13 +303,14 @@ pub enum Error {
 }
 
 /// Makes a clone up to its files. Returns where a stray directory went.
-pub(crate) fn make_clone(repository: &Repository, record: &record::Record) -> Result<Option<PathBuf>, Error> {
-    Ok(clone::make(repository, record)?.moved_aside)
+pub(crate) fn make_clone(home: &Home, record: &record::Record) -> Result<Option<PathBuf>, Error> {
+    Ok(clone::make(home, record)?.moved_aside)
 }
 
 /// Describes a recorded workspace as it stands.
 pub(crate) fn describe(record: &record::Record, adopted: bool) -> Result<Ready, Error> {
-    prepare::ready(record, adopted, prepare::Made::default())
+    let head = crate::git::read::commit(&crate::git::Git::at(&record.path), "HEAD")?;
+    Ok(prepare::ready(record, adopted, prepare::Made::default(), head))
 }
 
 impl From<GitError> for Error {

@@ -292,26 +292,29 @@ fn a_subdirectory_and_a_linked_worktree_lead_to_the_main_checkout() {
     let ready = prepare(&repo.want("one")).unwrap();
     for path in [repo.root.join("dir"), ready.path.clone(), ready.path.join("dir"), repo.root.join(".git")] {
         let found = inspect(&path).unwrap();
-        assert_eq!((&found.root, found.bare), (&repo.root, false), "{}", path.display());
-        assert_eq!(found.common_dir, repo.root.join(".git"));
+        assert_eq!((&found.home.root, found.home.bare), (&repo.root, false), "{}", path.display());
+        assert_eq!(found.home.common_dir, repo.root.join(".git"));
     }
     // A repository inside another is itself.
     let nested = repo.root.join("dir/nested");
     std::fs::create_dir(&nested).unwrap();
     git(&nested, &["init", "-q", "-b", "main"]);
-    assert_eq!(inspect(&nested).unwrap().root, nested);
+    assert_eq!(inspect(&nested).unwrap().home.root, nested);
 }
 
 #[test]
 fn the_default_branch_is_not_what_happens_to_be_checked_out() {
     let repo = Repo::new();
     repo.git(&["switch", "-q", "-c", "feature"]);
-    assert_eq!(inspect(&repo.root).unwrap().default_branch.as_deref(), Some("main"));
+    assert_eq!(inspect(&repo.root).unwrap().home.default_branch.as_deref(), Some("main"));
     repo.git(&["update-ref", "refs/remotes/origin/trunk", "HEAD"]);
     repo.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
-    assert_eq!(inspect(&repo.root).unwrap().default_branch.as_deref(), Some("trunk"));
-    assert_eq!(inspect_with(&repo.root, Some("feature")).unwrap().default_branch.as_deref(), Some("feature"));
-    assert_eq!(inspect_with(&repo.root, Some("nope")).unwrap().default_branch.as_deref(), Some("trunk"));
+    assert_eq!(inspect(&repo.root).unwrap().home.default_branch.as_deref(), Some("trunk"));
+    assert_eq!(
+        inspect_with(&repo.root, Some("feature")).unwrap().home.default_branch.as_deref(),
+        Some("feature")
+    );
+    assert_eq!(inspect_with(&repo.root, Some("nope")).unwrap().home.default_branch.as_deref(), Some("trunk"));
     assert_eq!(prepare(&repo.want("one")).unwrap().base_branch, "trunk");
 }
 
@@ -325,7 +328,7 @@ fn bare_shallow_and_detached_repositories_work() {
     let url = format!("file://{}", repo.root.display()).replace(' ', "%20");
     repo.git(&["clone", "-q", "--depth=1", &url, "../shallow"]);
     repo.git(&["checkout", "-q", "--detach"]);
-    assert!(inspect(&bare).unwrap().bare);
+    assert!(inspect(&bare).unwrap().home.bare);
     assert!(inspect(&shallow).unwrap().shallow);
     for (name, root) in [("b", &bare), ("s", &shallow), ("d", &repo.root)] {
         for kind in [Kind::Worktree, Kind::Clone] {

@@ -116,6 +116,7 @@ impl History {
                     base: oid(),
                     head: oid(),
                     notes: vec![],
+                    work: None,
                 },
                 Fact::RunStarted { run: RunId(0), role: Role::Builder, host_pid: 1 },
             ]

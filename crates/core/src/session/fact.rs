@@ -205,7 +205,7 @@ pub enum Receipt {
 }
 
 /// What git says of the workspace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Work {
     /// The commit checked out.
     pub head: Oid,
@@ -299,6 +299,10 @@ pub enum Fact {
         head: Oid,
         /// What setup skipped or could not do, in a line each.
         notes: Vec<String>,
+        /// How the work in it stands, where that is known without asking git: nobody but git wrote into it. It was not told
+        /// by the first writers.
+        #[serde(default)]
+        work: Option<Work>,
     },
     /// The workspace is gone, and kept in the trash.
     WorkspaceRemoved {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
 use crate::machine::{Key, Recorded};
 
-use super::fact::{Exit, Fact, Farewell, LandWish, Ports, Role, Trouble};
+use super::fact::{Exit, Fact, Farewell, LandWish, Ports, Role, Trouble, Work};
 use super::{
     Checkout, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run, Session,
     Workspace,
@@ -27,16 +27,18 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
     match fact {
         Fact::Requested { name, brief, .. } => session.requested(name, brief, at),
         Fact::Renamed { name, .. } => session.name = name.clone(),
-        Fact::WorkspaceReady { path, branch, base_branch, base, head: _, notes } => session.workspace_ready(
-            Checkout {
-                path: path.clone(),
-                branch: branch.clone(),
-                base_branch: base_branch.clone(),
-                base: base.clone(),
-                notes: notes.clone(),
-            },
-            seq,
-        ),
+        Fact::WorkspaceReady { path, branch, base_branch, base, head: _, notes, work } => session
+            .workspace_ready(
+                Checkout {
+                    path: path.clone(),
+                    branch: branch.clone(),
+                    base_branch: base_branch.clone(),
+                    base: base.clone(),
+                    notes: notes.clone(),
+                },
+                work.as_ref(),
+                (seq, at),
+            ),
         Fact::WorkspaceRemoved { trash, .. } => session.workspace_removed(trash.clone()),
         Fact::RunStarted { run, role, host_pid } => {
             session.run_started(Run::begin(*run, *role, *host_pid, at));
@@ -127,9 +129,13 @@ impl Session {
         self.brief = Some(brief.clone());
     }
 
-    fn workspace_ready(&mut self, checkout: Checkout, seq: u64) {
+    fn workspace_ready(&mut self, checkout: Checkout, work: Option<&Work>, (seq, at): (u64, Timestamp)) {
         self.tries("workspace").succeed();
-        self.work_due = Some(seq);
+        match (work, &self.workspace) {
+            // Where the workspace is known already, an agent may have been at work since.
+            (Some(work), Workspace::Wanted) => self.work = Some((work.clone(), at)),
+            _ => self.work_due = Some(seq),
+        }
         let restored = self.parting.as_ref().is_some_and(|parting| parting.undo.is_some());
         match &self.workspace {
             Workspace::Ready(_) => return,

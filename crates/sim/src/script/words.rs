@@ -223,7 +223,11 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
     }
     match (text, effect) {
         ("ready", Some(Effect::PrepareWorkspace { brief } | Effect::RestoreWorkspace { brief, .. })) => {
-            Ok(ready(id, &brief.branch))
+            Ok(ready(id, &brief.branch, None))
+        }
+        ("ready untouched", Some(Effect::PrepareWorkspace { brief })) => {
+            let work = Work { head: Oid::from("c0"), ..Work::default() };
+            Ok(ready(id, &brief.branch, Some(work)))
         }
         ("removed to trash", Some(Effect::RemoveWorkspace { trash, .. })) => {
             Ok(Fact::WorkspaceRemoved { trash: Some(trash.clone()), branch_kept: true })
@@ -246,7 +250,7 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
     }
 }
 
-fn ready(id: &SessionId, branch: &str) -> Fact {
+fn ready(id: &SessionId, branch: &str, work: Option<Work>) -> Fact {
     Fact::WorkspaceReady {
         path: format!("/ws/{id}"),
         branch: branch.into(),
@@ -254,6 +258,7 @@ fn ready(id: &SessionId, branch: &str) -> Fact {
         base: Oid::from("c0"),
         head: Oid::from("c0"),
         notes: vec![],
+        work,
     }
 }
 
@@ -281,7 +286,7 @@ fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
 /// # Errors
 /// When it means nothing.
 pub fn seen(text: &str, id: &SessionId) -> Result<Fact, String> {
-    if text == "ready" { Ok(ready(id, "somewhere")) } else { fact(text) }
+    if text == "ready" { Ok(ready(id, "somewhere", None)) } else { fact(text) }
 }
 
 fn fact(text: &str) -> Result<Fact, String> {

@@ -75,7 +75,7 @@ fn start_and_serve(run: &RunDir, spec: &Spec, signals: SignalPipe, ready: File) 
                 survivors: 0,
                 lost_bytes: 0,
             };
-            run.write_json(&run.exit(), &record)?;
+            run.write_json_through(&run.exit(), &record)?;
             return say_ready(ready);
         }
     };

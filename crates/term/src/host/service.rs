@@ -271,7 +271,7 @@ impl<'a> Service<'a> {
             survivors,
             lost_bytes: self.output.held_bytes(),
         };
-        if let Err(error) = self.run.write_json(&self.run.exit(), &record) {
+        if let Err(error) = self.run.write_json_through(&self.run.exit(), &record) {
             // Without its directory the run is forgotten: there is nothing to wait for.
             let is_forgotten = error.kind() == io::ErrorKind::NotFound;
             if is_patient && !is_forgotten {

@@ -36,6 +36,21 @@ pub(crate) fn commit(git: &Git, revision: &str) -> Result<Option<Oid>, GitError>
     Ok(if answer.code == 0 { Oid::parse(answer.text().trim()) } else { None })
 }
 
+/// Returns the commit at a ref's full name, and the folder of the repository's hooks, by one call; `None` when there is no
+/// such ref.
+pub(crate) fn commit_and_hooks(git: &Git, name: &str) -> Result<Option<(Oid, PathBuf)>, GitError> {
+    let args = ["rev-parse", "--path-format=absolute", "--git-path", "hooks", &format!("{name}^{{commit}}")];
+    let answer = git.reads("resolve a revision").args(args).allow(128).run()?;
+    if answer.code != 0 {
+        return Ok(None);
+    }
+    // The folder may hold line ends, an id none.
+    let line = answer.line();
+    let Some(end) = line.iter().rposition(|byte| *byte == b'\n') else { return Err(answer.unreadable()) };
+    let oid = Oid::parse(&String::from_utf8_lossy(&line[end + 1..])).ok_or_else(|| answer.unreadable())?;
+    Ok(Some((oid, path_of(&line[..end]))))
+}
+
 /// Returns the tree of a commit.
 pub(crate) fn tree(git: &Git, commit: &Oid) -> Result<Oid, GitError> {
     let wanted = format!("{commit}^{{tree}}");
@@ -127,6 +142,22 @@ pub(crate) fn git_dir(checkout: &Path) -> Option<PathBuf> {
     let bytes = bytes.strip_prefix(b"gitdir: ")?;
     let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'))? + 1;
     Some(checkout.join(std::ffi::OsStr::from_bytes(&bytes[..end])))
+}
+
+/// Returns the commit that a checkout's HEAD moved to last, by its reflog in `logs`, without starting git.
+pub(crate) fn reflog_tip(logs: &Path) -> Option<Oid> {
+    use std::io::{Read, Seek, SeekFrom};
+    /// A line holds two ids, a person and a subject; git cuts none of them, and one longer than this says nothing here.
+    const TAIL_MAX: u64 = 4096;
+    let mut file = std::fs::File::open(logs.join("HEAD")).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_MAX))).ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let whole = tail.strip_suffix(b"\n")?;
+    let last = whole.rsplit(|byte| *byte == b'\n').next()?;
+    let new = last.split(|byte| *byte == b' ').nth(1)?;
+    Oid::parse(std::str::from_utf8(new).ok()?)
 }
 
 /// One path that differs between two trees.
@@ -231,20 +262,4 @@ pub(crate) fn physical(path: &Path) -> PathBuf {
         rest.push(name.to_owned());
         at = parent;
     }
-}
-
-/// Whether a branch name is one git accepts, and one that no option or revision syntax can be mistaken for.
-pub(crate) fn branch_name_ok(git: &Git, name: &str) -> Result<bool, GitError> {
-    if name.is_empty() || name.starts_with('-') || name == "HEAD" || name.contains('\0') {
-        return Ok(false);
-    }
-    ref_name_ok(git, &format!("refs/heads/{name}"))
-}
-
-/// Whether a full ref name is well formed.
-pub(crate) fn ref_name_ok(git: &Git, name: &str) -> Result<bool, GitError> {
-    if name.contains('\0') {
-        return Ok(false);
-    }
-    Ok(git.reads("check a ref's name").args(["check-ref-format", name]).allow(1).run()?.code == 0)
 }

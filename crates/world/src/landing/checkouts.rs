@@ -10,7 +10,7 @@ use super::{Checkout, Follow, LeftAlone, Refusal};
 use crate::git::read::TreeChange;
 use crate::git::text::{clean_line, clean_tail};
 use crate::git::{CHECKOUT_MAX, Git, GitError, Oid, WorktreeEntry, read};
-use crate::workspace::{self, Repository};
+use crate::workspace::{self, Home};
 
 /// Paths named when untracked files are in the way.
 const PATHS_SHOWN: usize = 16;
@@ -28,7 +28,7 @@ pub(super) struct Before {
 }
 
 /// Looks at every checkout of `base_branch`, and refuses where moving the branch would do harm.
-pub(super) fn survey(repository: &Repository, base_branch: &str) -> Result<Vec<Before>, Refusal> {
+pub(super) fn survey(repository: &Home, base_branch: &str) -> Result<Vec<Before>, Refusal> {
     let mut found = Vec::new();
     for entry in read::worktrees(&Git::at(&repository.root))? {
         let path =
@@ -102,7 +102,7 @@ pub(super) fn follow_all(found: Vec<Before>, before: &Oid, after: &Oid) -> Vec<C
 
 /// Finishes what a landing cut short left: every checkout of the branch that is still at `before` follows.
 pub(super) fn follow_again(
-    repository: &Repository,
+    repository: &Home,
     base_branch: &str,
     before: &Oid,
     after: &Oid,

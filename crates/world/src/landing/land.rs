@@ -10,7 +10,7 @@ use crate::git::lock::Lock;
 use crate::git::text::{clean_line, clean_tail};
 use crate::git::{Git, GitError, Oid, read};
 use crate::workspace::record::key;
-use crate::workspace::{Repository, inspect};
+use crate::workspace::{Home, home};
 
 /// Tries when the base branch moves while a landing that does not mind is being made: somebody pushes by the minute,
 /// not by the millisecond.
@@ -32,7 +32,7 @@ const LAND_REFS: &str = "refs/oarlock/land/";
 /// # Errors
 /// [`Refusal`]; the base branch has not moved.
 pub fn land(want: &LandWant) -> Result<Landed, Refusal> {
-    let repository = inspect(&want.repository)?;
+    let repository = home(&want.repository)?;
     let git = Git::at(&repository.root);
     let _one = Lock::landing(&repository.common_dir)?;
     let (mut base, head) = ends(&git, &want.head, &want.base_branch)?;
@@ -53,7 +53,7 @@ pub fn land(want: &LandWant) -> Result<Landed, Refusal> {
 /// Returns what an earlier call did, after finishing it.
 fn landed_before(
     git: &Git,
-    repository: &Repository,
+    repository: &Home,
     want: &LandWant,
     ref_key: &str,
     base: &Oid,
@@ -76,7 +76,7 @@ fn landed_before(
 
 fn land_once(
     git: &Git,
-    repository: &Repository,
+    repository: &Home,
     want: &LandWant,
     ref_key: &str,
     base: &Oid,

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::merge::{Standing, merge_base, standing};
 use super::{Commit, Preview, Refusal};
 use crate::git::text::clean_line;
-use crate::git::{Git, GitError, Oid, read};
+use crate::git::{Git, GitError, Oid, read, refname};
 use crate::workspace;
 
 /// Commits listed at most: more is not read by anyone.
@@ -59,7 +59,7 @@ pub fn preview(repository: &Path, head: &Oid, base_branch: &str) -> Result<Previ
 /// Returns where the base branch stands and the commit to land, once both are known to exist.
 pub(super) fn ends(git: &Git, head: &Oid, base_branch: &str) -> Result<(Oid, Oid), Refusal> {
     let missing = || Refusal::BaseMissing { base_branch: clean_line(base_branch.as_bytes(), 120) };
-    if !read::branch_name_ok(git, base_branch)? {
+    if !refname::is_branch(base_branch) {
         return Err(missing());
     }
     let base = read::branch(git, base_branch)?.ok_or_else(missing)?;

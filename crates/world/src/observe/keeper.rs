@@ -8,6 +8,8 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use oarlock_core::ids::SessionId;
 use tracing::{debug, warn};
 
+use crate::git::read::reflog_tip;
+
 use super::{Head, Shared, Target, Wanted, locked};
 
 pub(super) fn keep_for_ever(shared: &Shared, mut watcher: RecommendedWatcher) {
@@ -17,12 +19,20 @@ pub(super) fn keep_for_ever(shared: &Shared, mut watcher: RecommendedWatcher) {
             let head = head.and_then(|head| Some((logs(&head.workspace)?, head)));
             let wanted: BTreeSet<&PathBuf> = inbox.iter().chain(head.iter().map(|(logs, _)| logs)).collect();
             look_away(shared, &mut watcher, &session, &wanted);
-            if let Some(folder) = &inbox {
-                watch(shared, &mut watcher, &session, folder);
+            if let Some(folder) = &inbox
+                && watch(shared, &mut watcher, &session, folder)
+            {
+                shared.changed(std::iter::once(folder.as_path()));
             }
             if let Some((logs, head)) = head {
+                let seen = head.seen.clone();
                 aim(shared, &session, &logs, head);
-                watch(shared, &mut watcher, &session, &logs);
+                let is_new = watch(shared, &mut watcher, &session, &logs);
+                // Asking git takes longer than starting an agent, and a head that stands where it was seen tells nothing.
+                let moved = || reflog_tip(&logs).map(|tip| tip.as_str().to_owned()) != seen;
+                if is_new && (seen.is_none() || moved()) {
+                    shared.changed(std::iter::once(logs.as_path()));
+                }
             }
         }
     }
@@ -63,14 +73,14 @@ fn aim(shared: &Shared, session: &SessionId, logs: &Path, head: Head) {
     locked(&shared.targets).insert(logs.to_owned(), Target::Head(session.clone(), head));
 }
 
-/// Watches a folder unless it is watched, and has it read once: what changed before the watch began is read now.
-fn watch(shared: &Shared, watcher: &mut RecommendedWatcher, session: &SessionId, folder: &Path) {
+/// Watches a folder unless it is watched. Returns whether the watch began now, so that what changed before it is read.
+fn watch(shared: &Shared, watcher: &mut RecommendedWatcher, session: &SessionId, folder: &Path) -> bool {
     // Noted first: should the folder go at once, the note goes after it.
     if locked(&shared.watched).insert(folder.to_owned(), session.clone()).is_some() {
-        return;
+        return false;
     }
     match watcher.watch(folder, RecursiveMode::NonRecursive) {
-        Ok(()) => shared.changed(std::iter::once(folder)),
+        Ok(()) => true,
         Err(error) => {
             locked(&shared.watched).remove(folder);
             // Without it news comes late, at the ends of turns and runs, not never; at the next change of the session it
@@ -80,6 +90,7 @@ fn watch(shared: &Shared, watcher: &mut RecommendedWatcher, session: &SessionId,
                 ErrorKind::PathNotFound => debug!(%folder, "there is nothing to watch"),
                 _ => warn!(%folder, %error, "a folder cannot be watched"),
             }
+            false
         }
     }
 }

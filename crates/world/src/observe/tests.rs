@@ -94,7 +94,7 @@ fn commit(repository: &Path, subject: &str) {
 }
 
 fn head(workspace: &Path) -> Option<Head> {
-    Some(Head { workspace: workspace.to_owned(), base: "main".into(), branch: "main".into() })
+    Some(Head { workspace: workspace.to_owned(), base: "main".into(), branch: "main".into(), seen: None })
 }
 
 fn say(run: &Path, event: &str) {

@@ -31,7 +31,7 @@ pub(super) const STATE_FILES: [&str; 6] =
 /// cannot be kept; [`Error::AlreadyKept`] when the id holds other work.
 pub fn keep(want: &Keep) -> Result<Entry, Error> {
     let git = Git::at(&want.workspace);
-    check_id(&git, &want.id)?;
+    check_id(&want.id)?;
     let dir = read::git_dir(&want.workspace)
         .ok_or_else(|| workspace::Error::NotARepository { path: want.workspace.clone() })?;
     let owner = workspace::worktree::owner(&want.workspace)?;

@@ -11,7 +11,7 @@ use super::{Entry, Error, find};
 use crate::git::lock::Lock;
 use crate::git::{CHECKOUT_MAX, Git, Oid, read};
 use crate::workspace::record::{Record, Records, Stage, key};
-use crate::workspace::{self, Kind, Ready, Repository};
+use crate::workspace::{self, Home, Kind, Ready};
 
 /// A kept workspace to make again.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Restore {
 /// [`Error::NotFound`]; [`Error::BranchTaken`] when the branch is another by now; [`Error::Workspace`] when the path will
 /// not do or the workspace cannot be made.
 pub fn restore(want: &Restore) -> Result<Ready, Error> {
-    let repository = workspace::inspect(&want.repository)?;
+    let repository = workspace::home(&want.repository)?;
     let entry = find(&repository.root, &want.trash_id)?;
     let path = workspace::check_path(&want.path, &repository)?;
     let _mine = Lock::workspace(&repository.common_dir, &key(&want.id))?;
@@ -129,7 +129,7 @@ fn head_branch<'a>(record: &'a Record, entry: &Entry) -> Option<&'a str> {
     (entry.head_branch == entry.branch && entry.head.is_some()).then_some(record.branch.as_str())
 }
 
-fn make_worktree(repository: &Repository, record: &Record, entry: &Entry) -> Result<Option<PathBuf>, Error> {
+fn make_worktree(repository: &Home, record: &Record, entry: &Entry) -> Result<Option<PathBuf>, Error> {
     let git = Git::at(&repository.root);
     let _one = Lock::repository(&repository.common_dir)?;
     let at = branch_at(record, entry);
@@ -150,7 +150,7 @@ fn make_worktree(repository: &Repository, record: &Record, entry: &Entry) -> Res
     Ok(workspace::worktree::register(repository, &detached, head_branch(record, entry))?)
 }
 
-fn make_clone(repository: &Repository, record: &Record, entry: &Entry) -> Result<Option<PathBuf>, Error> {
+fn make_clone(repository: &Home, record: &Record, entry: &Entry) -> Result<Option<PathBuf>, Error> {
     let made = workspace::make_clone(repository, record)?;
     let git = Git::at(&record.path);
     if read::commit(&git, entry.commit.as_str())?.is_none() {

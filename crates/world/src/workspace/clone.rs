@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::inspect::Repository;
+use super::inspect::Home;
 use super::prepare::{Made, is_checkout, move_aside};
 use super::record::{Record, key};
 use super::{Error, HOME_REMOTE, worktree};
@@ -19,7 +19,7 @@ const SETTINGS: &str = r"^(user\..*|core\.(autocrlf|eol|safecrlf|symlinks|filemo
 const UPLOAD_PACK: &str = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
 
 /// Makes the clone of a planned workspace: beside its path first, and renamed when it is whole.
-pub(crate) fn make(repository: &Repository, record: &Record) -> Result<Made, Error> {
+pub(crate) fn make(repository: &Home, record: &Record) -> Result<Made, Error> {
     let mut made = Made::default();
     if !is_checkout(&record.path) {
         made.moved_aside = move_aside(&record.path)?;
@@ -51,7 +51,7 @@ fn remove_part(part: &Path) -> Result<(), Error> {
     }
 }
 
-fn clone_to(repository: &Repository, record: &Record, part: &Path) -> Result<(), Error> {
+fn clone_to(repository: &Home, record: &Record, part: &Path) -> Result<(), Error> {
     if let Some(parent) = part.parent() {
         std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     }
@@ -137,7 +137,7 @@ fn copy_settings(home: &Git, git: &Git) -> Result<(), Error> {
 }
 
 /// Takes over what the person excluded and how files are treated, which live outside of the commits.
-fn copy_info(repository: &Repository, part: &Path) -> Result<(), Error> {
+fn copy_info(repository: &Home, part: &Path) -> Result<(), Error> {
     for name in ["exclude", "attributes"] {
         let from = repository.common_dir.join("info").join(name);
         let to = part.join(".git").join("info");
@@ -150,7 +150,7 @@ fn copy_info(repository: &Repository, part: &Path) -> Result<(), Error> {
 }
 
 /// Returns the project's origin; a relative path is meant from the project's root.
-fn origin_url(home: &Git, repository: &Repository) -> Result<Option<String>, GitError> {
+fn origin_url(home: &Git, repository: &Home) -> Result<Option<String>, GitError> {
     let Some(url) = read::setting(home, "remote.origin.url")? else { return Ok(None) };
     let local = repository.root.join(&url);
     let relative = url.starts_with("./") || url.starts_with("../");
@@ -166,7 +166,7 @@ pub fn bring_home(repository: &Path, clone: &Path, id: &str, revision: &str) -> 
     let clone_git = Git::at(clone);
     let unknown = || Error::BaseUnknown { base: crate::git::text::clean_line(revision.as_bytes(), 120) };
     let oid = read::commit(&clone_git, revision)?.ok_or_else(unknown)?;
-    let repository = super::inspect(repository)?;
+    let repository = super::home(repository)?;
     let name = format!("refs/oarlock/clone/{}", key(id));
     let git = Git::at(&repository.root);
     let _one = Lock::repository(&repository.common_dir)?;

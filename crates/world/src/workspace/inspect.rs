@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, known};
 use crate::git::text::path_of;
 use crate::git::{Git, GitError, Oid, read};
 
-/// A repository, as found from some path in it.
+/// Where a repository is, and where work in it lands: what making and taking away a workspace needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
+pub struct Home {
     /// The top of its main checkout; for a bare repository the repository itself.
     pub root: PathBuf,
     /// The directory that all its worktrees share: objects, refs, configuration.
@@ -19,6 +19,13 @@ pub struct Repository {
     pub bare: bool,
     /// The branch work lands on by default, without `refs/heads/`. It may exist only as `origin/…`.
     pub default_branch: Option<String>,
+}
+
+/// A repository, as found from some path in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Where it is.
+    pub home: Home,
     /// HEAD of the main checkout; none while its branch is unborn.
     pub head: Option<Oid>,
     /// Its history is cut off.
@@ -43,6 +50,42 @@ pub fn inspect(path: &Path) -> Result<Repository, Error> {
 /// # Errors
 /// As for [`inspect`].
 pub fn inspect_with(path: &Path, default_branch: Option<&str>) -> Result<Repository, Error> {
+    let home = find_home(path, default_branch)?;
+    if default_branch.is_none() {
+        known::remember(path, &home);
+        known::remember(&home.root, &home);
+    }
+    let git = Git::at(&home.root);
+    let head = read::commit(&git, "HEAD")?;
+    let empty = head.is_none() && is_empty(&git)?;
+    let has_submodules = match &head {
+        Some(_) => !git
+            .reads("look for submodules")
+            .args(["ls-tree", "HEAD", "--", ".gitmodules"])
+            .run()?
+            .stdout
+            .is_empty(),
+        None => false,
+    };
+    let shallow = home.common_dir.join("shallow").exists();
+    Ok(Repository { home, head, shallow, has_submodules, empty })
+}
+
+/// Returns where the repository of `path` is, from memory while nothing it rests on has changed: a look takes git eight
+/// processes, as long as the checkout of a small project.
+///
+/// # Errors
+/// As for [`inspect`].
+pub(crate) fn home(path: &Path) -> Result<Home, Error> {
+    if let Some(home) = known::recall(path) {
+        return Ok(home);
+    }
+    let home = find_home(path, None)?;
+    known::remember(path, &home);
+    Ok(home)
+}
+
+fn find_home(path: &Path, default_branch: Option<&str>) -> Result<Home, Error> {
     crate::git::require(crate::git::VERSION_MIN)?;
     let not_one = || Error::NotARepository { path: path.to_path_buf() };
     if !path.is_dir() {
@@ -65,21 +108,8 @@ pub fn inspect_with(path: &Path, default_branch: Option<&str>) -> Result<Reposit
     }
     let common_dir = read::physical(&path_of(answer.line()));
     let (root, bare) = find_root(&git, &common_dir)?;
-    let git = Git::at(&root);
-    let head = read::commit(&git, "HEAD")?;
-    let empty = head.is_none() && !has_branch(&git)?;
-    let default_branch = find_default(&git, default_branch)?;
-    let has_submodules = match &head {
-        Some(_) => !git
-            .reads("look for submodules")
-            .args(["ls-tree", "HEAD", "--", ".gitmodules"])
-            .run()?
-            .stdout
-            .is_empty(),
-        None => false,
-    };
-    let shallow = common_dir.join("shallow").exists();
-    Ok(Repository { root, common_dir, bare, default_branch, head, shallow, has_submodules, empty })
+    let default_branch = find_default(&Git::at(&root), default_branch)?;
+    Ok(Home { root, common_dir, bare, default_branch })
 }
 
 /// Returns the top of the main checkout, and whether there is none.
@@ -105,9 +135,11 @@ fn find_root(git: &Git, common_dir: &Path) -> Result<(PathBuf, bool), Error> {
     Ok((main, false))
 }
 
-fn has_branch(git: &Git) -> Result<bool, GitError> {
+/// Whether a repository has no commit on HEAD and no branch.
+pub(crate) fn is_empty(git: &Git) -> Result<bool, GitError> {
     let args = ["for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/", "refs/remotes/"];
-    Ok(!git.reads("look for branches").args(args).run()?.stdout.is_empty())
+    let has_branch = !git.reads("look for branches").args(args).run()?.stdout.is_empty();
+    Ok(!has_branch && read::commit(git, "HEAD")?.is_none())
 }
 
 /// The default branch: what the project says, else origin's HEAD, else `init.defaultBranch`, `main` or `master` where

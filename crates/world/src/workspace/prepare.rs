@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::inspect::{Repository, inspect};
+use super::inspect::{Home, home, is_empty};
 use super::record::{Record, Records, Stage, key};
 use super::{Error, Kind, Ready, Want, clone, setup, worktree};
 use crate::git::lock::Lock;
 use crate::git::text::clean_line;
-use crate::git::{Git, GitError, Oid, read};
+use crate::git::{Git, GitError, Oid, read, refname, refs};
 
 /// Directories tried for a stray directory before giving up: one is left per interrupted attempt.
 const ASIDE_MAX: u32 = 1000;
@@ -24,26 +24,18 @@ const ASIDE_MAX: u32 = 1000;
 /// A typed refusal when the repository, path, branch, base or setup will not do; [`Error::SetupFailed`] when a
 /// setup command fails (a repeat goes on with that command); [`Error::Git`] and [`Error::Io`] otherwise.
 pub fn prepare(want: &Want) -> Result<Ready, Error> {
-    let repository = inspect(&want.repository)?;
-    if repository.empty {
-        return Err(Error::Empty { root: repository.root });
-    }
-    let path = check_path(&want.path, &repository)?;
-    let git = Git::at(&repository.root);
-    if !read::branch_name_ok(&git, &want.branch)? {
+    let home = home(&want.repository)?;
+    let path = check_path(&want.path, &home)?;
+    if !refname::is_branch(&want.branch) {
         return Err(Error::BranchInvalid { branch: clean_line(want.branch.as_bytes(), 120) });
     }
     setup::check(&want.setup)?;
-    let _mine = Lock::workspace(&repository.common_dir, &key(&want.id))?;
-    let records = Records::of(&repository.common_dir);
+    let _mine = Lock::workspace(&home.common_dir, &key(&want.id))?;
+    let records = Records::of(&home.common_dir);
     let before = records.read(&want.id)?;
-    let adopted = before.is_some();
-    let mut record = match before {
-        Some(record) => take_up(record, want, &path)?,
-        None => {
-            let _one = Lock::repository(&repository.common_dir)?;
-            plan(&git, &repository, &records, want, &path)?
-        }
+    let (mut record, base) = match before {
+        Some(record) => (take_up(record, want, &path)?, None),
+        None => plan(&home, &records, want, &path).map(|(record, base)| (record, Some(base)))?,
     };
     let mut made = Made::default();
     if record.stage != Stage::Planned && !is_checkout(&record.path) {
@@ -54,22 +46,26 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
     }
     if record.stage == Stage::Planned {
         made = match record.kind {
-            Kind::Worktree => worktree::make(&repository, &record)?,
-            Kind::Clone => clone::make(&repository, &record)?,
+            Kind::Worktree => worktree::make(&home, &record, base.as_ref())?,
+            Kind::Clone => clone::make(&home, &record)?,
         };
         record.stage = Stage::CheckedOut;
-        records.write(&record)?;
     }
     let mut skipped = Vec::new();
     if record.stage == Stage::CheckedOut {
-        skipped = setup::files(&repository, &record.path, &want.setup)?;
-        setup::commands(&records, &mut record, &want.setup)?;
+        if !want.setup.is_empty() {
+            records.write(&record)?;
+            skipped = setup::files(&home, &record.path, &want.setup)?;
+            setup::commands(&records, &mut record, &want.setup)?;
+        }
         record.stage = Stage::Ready;
-        records.write(&record)?;
+        records.write_and_flush_soon(&record)?;
     }
-    let mut ready = ready(&record, adopted, made)?;
-    ready.skipped = skipped;
-    Ok(ready)
+    let starts_at_tip = base.as_ref().is_some_and(|base| base.is_tip);
+    let untouched = starts_at_tip && made.untouched && want.setup.is_empty();
+    let head =
+        if untouched { Some(record.base.clone()) } else { read::commit(&Git::at(&record.path), "HEAD")? };
+    Ok(Ready { skipped, untouched, ..ready(&record, base.is_none(), made, head) })
 }
 
 /// What making the checkout has to tell.
@@ -77,24 +73,25 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
 pub(crate) struct Made {
     pub(crate) moved_aside: Option<PathBuf>,
     pub(crate) hook_failed: Option<String>,
+    /// Nothing but git wrote into it.
+    pub(crate) untouched: bool,
 }
 
-/// Describes the workspace of `record` as it stands.
-pub(crate) fn ready(record: &Record, adopted: bool, made: Made) -> Result<Ready, Error> {
-    let git = Git::at(&record.path);
-    let head = read::commit(&git, "HEAD")?.unwrap_or_else(|| record.base.clone());
-    Ok(Ready {
+/// Describes the workspace of `record`, whose HEAD is at `head`.
+pub(crate) fn ready(record: &Record, adopted: bool, made: Made, head: Option<Oid>) -> Ready {
+    Ready {
         path: record.path.clone(),
         branch: record.branch.clone(),
         base: record.base.clone(),
-        head,
+        head: head.unwrap_or_else(|| record.base.clone()),
         base_branch: record.base_branch.clone(),
         kind: record.kind,
         adopted,
         skipped: Vec::new(),
         moved_aside: made.moved_aside,
         hook_failed: made.hook_failed,
-    })
+        untouched: false,
+    }
 }
 
 /// Whether a checkout of its own is at `path`, and not just a directory inside another one.
@@ -118,61 +115,87 @@ fn take_up(record: Record, want: &Want, path: &Path) -> Result<Record, Error> {
     Ok(record)
 }
 
-/// Decides what will be made and writes it down before anything is.
-fn plan(
-    git: &Git,
-    repository: &Repository,
-    records: &Records,
-    want: &Want,
-    path: &Path,
-) -> Result<Record, Error> {
-    if let Some(other) = records.at_path(path)? {
-        return Err(Error::PathTaken {
-            path: path.to_path_buf(),
-            by: format!("the workspace of {}", other.id),
-        });
+/// Decides what will be made and writes it down before anything is. Returns also what was found out on the way.
+fn plan(home: &Home, records: &Records, want: &Want, path: &Path) -> Result<(Record, Base), Error> {
+    let git = Git::at(&home.root);
+    // Whoever else may be after the same place or branch waits until this is written down.
+    let _one = Lock::repository(&home.common_dir)?;
+    // A place that is free is nobody's: folders are named after their sessions.
+    if std::fs::symlink_metadata(path).is_ok() {
+        if let Some(other) = records.at_path(path)? {
+            return Err(Error::PathTaken {
+                path: path.to_path_buf(),
+                by: format!("the workspace of {}", other.id),
+            });
+        }
+        check_path_free(&git, path)?;
     }
-    check_path_free(git, path)?;
-    let (base, base_branch) = find_base(git, repository, want.base.as_deref())?;
-    check_branch_free(git, &want.branch)?;
+    let base = find_base(&git, home, want.base.as_deref())?;
+    if !refs::is_surely_free(&home.common_dir, &want.branch) {
+        check_branch_free(&git, &want.branch)?;
+    }
     let record = Record {
         id: want.id.clone(),
         path: path.to_path_buf(),
         branch: want.branch.clone(),
-        base,
-        base_branch,
+        base: base.at.clone(),
+        base_branch: base.branch.clone(),
         kind: want.kind,
         stage: Stage::Planned,
         setup_done: Vec::new(),
         restored: None,
     };
     records.write(&record)?;
-    Ok(record)
+    Ok((record, base))
+}
+
+/// Where a new workspace starts.
+pub(crate) struct Base {
+    at: Oid,
+    /// The branch its work lands on, without `refs/heads/`.
+    branch: String,
+    /// It is the tip of that branch.
+    is_tip: bool,
+    /// The folder of the repository's hooks, where the same answer of git told.
+    pub(crate) hooks: Option<PathBuf>,
 }
 
 /// Returns the commit to start from and the branch to land on.
-fn find_base(git: &Git, repository: &Repository, base: Option<&str>) -> Result<(Oid, String), Error> {
+fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> {
     let unknown = |name: &str| Error::BaseUnknown { base: clean_line(name.as_bytes(), 120) };
-    let default = repository.default_branch.clone();
+    let default = home.default_branch.clone();
+    let at_ref = |name: &str, branch: &str| -> Result<Option<Base>, Error> {
+        let found = read::commit_and_hooks(git, name)?;
+        let is_tip = name.strip_prefix("refs/heads/") == Some(branch);
+        Ok(found.map(|(at, hooks)| Base { at, branch: branch.to_owned(), is_tip, hooks: Some(hooks) }))
+    };
     let Some(name) = base else {
-        let branch = default.ok_or_else(|| unknown("HEAD"))?;
+        let Some(branch) = default else { return Err(no_base(git, home, "HEAD")?) };
         for full in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
-            if let Some(oid) = read::commit(git, &full)? {
-                return Ok((oid, branch));
+            if let Some(base) = at_ref(&full, &branch)? {
+                return Ok(base);
             }
         }
-        return Err(unknown(&branch));
+        return Err(no_base(git, home, &branch)?);
     };
     if name.contains('\0') {
         return Err(unknown(name));
     }
-    if read::branch_name_ok(git, name)?
-        && let Some(oid) = read::branch(git, name)?
+    if refname::is_branch(name)
+        && let Some(base) = at_ref(&format!("refs/heads/{name}"), name)?
     {
-        return Ok((oid, name.to_owned()));
+        return Ok(base);
     }
-    let oid = read::commit(git, name)?.ok_or_else(|| unknown(name))?;
-    Ok((oid, default.unwrap_or_else(|| name.to_owned())))
+    let Some(at) = read::commit(git, name)? else { return Err(no_base(git, home, name)?) };
+    Ok(Base { at, branch: default.unwrap_or_else(|| name.to_owned()), is_tip: false, hooks: None })
+}
+
+/// Says why there is nothing to start from: the repository may have no commit at all.
+fn no_base(git: &Git, home: &Home, name: &str) -> Result<Error, GitError> {
+    Ok(match is_empty(git)? {
+        true => Error::Empty { root: home.root.clone() },
+        false => Error::BaseUnknown { base: clean_line(name.as_bytes(), 120) },
+    })
 }
 
 /// Refuses a branch that exists, or that cannot exist because git keeps refs like files and directories.
@@ -216,7 +239,7 @@ pub(crate) fn check_path_free(git: &Git, path: &Path) -> Result<(), Error> {
 }
 
 /// Returns the physical path of the workspace, or why it cannot be there.
-pub(crate) fn check_path(path: &Path, repository: &Repository) -> Result<PathBuf, Error> {
+pub(crate) fn check_path(path: &Path, repository: &Home) -> Result<PathBuf, Error> {
     let refused = |why| Error::PathRefused { path: path.to_path_buf(), why };
     if !path.is_absolute() {
         return Err(refused("it is not absolute"));
@@ -263,13 +286,15 @@ pub(crate) fn move_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     })
 }
 
-/// Makes the branch of a planned workspace, or adopts the one an earlier attempt made.
-pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
-    if let Some(at) = read::branch(git, &record.branch)? {
+/// Makes the branch of a planned workspace, or adopts the one an earlier attempt made; `first` says that there was none.
+/// Returns whether it is new.
+pub(crate) fn ensure_branch(git: &Git, record: &Record, first: bool) -> Result<bool, Error> {
+    let there = if first { None } else { read::branch(git, &record.branch)? };
+    if let Some(at) = there {
         let made_by_us = at == record.base || !record.setup_done.is_empty() || record.restored.is_some();
         let reflog = || begins_with_us(git, record);
         if made_by_us || reflog()? {
-            return Ok(());
+            return Ok(false);
         }
         return Err(Error::BranchExists { branch: record.branch.clone(), at });
     }
@@ -277,7 +302,7 @@ pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
     git.writes("create the branch")
         .args(["update-ref", "-m", &reason(record), &full, record.base.as_str(), &record.base.zero_like()])
         .run()?;
-    Ok(())
+    Ok(true)
 }
 
 fn reason(record: &Record) -> String {

@@ -3,6 +3,7 @@
 //! One small JSON file per workspace under `<common dir>/oarlock/workspaces/`, written whole before each step, so
 //! that a repeat knows what an attempt cut short may have left and what was there before. Must not run git.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -55,11 +56,12 @@ impl Records {
         Records { dir: common_dir.join("oarlock").join("workspaces") }
     }
 
-    /// Returns the record of `id`, or `None`.
+    /// Returns the record of `id`, or `None`. An empty file is what a power cut leaves of one that was never flushed.
     pub(crate) fn read(&self, id: &str) -> Result<Option<Record>, Error> {
         let path = self.file(id);
         match read_one(&path) {
             Ok(record) => Ok(Some(record)),
+            Err(_) if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == 0) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Io { operation: "read the workspace record", path, source }),
         }
@@ -85,15 +87,42 @@ impl Records {
         Ok(None)
     }
 
-    /// Writes the record in place of the one before: to a file beside it, to disk, then renamed.
+    /// Writes the record in place of the one before: to a file beside it, then renamed, so that no reader sees half of it. It
+    /// is not flushed to the disk: what a power cut undoes of it, it undoes of the workspace too, and each stage can be
+    /// done again from the one before.
     pub(crate) fn write(&self, record: &Record) -> Result<(), Error> {
+        self.replace(record, |_| Ok(()))
+    }
+
+    /// Like [`Records::write`], and flushes it to the disk: what follows cannot be undone.
+    pub(crate) fn write_through(&self, record: &Record) -> Result<(), Error> {
+        self.replace(record, File::sync_all)
+    }
+
+    /// Like [`Records::write`], and has it flushed a moment later, so that nobody waits for the disk.
+    pub(crate) fn write_and_flush_soon(&self, record: &Record) -> Result<(), Error> {
+        self.replace(record, |file| {
+            let file = file.try_clone()?;
+            // Without a thread to spare the kernel flushes it in its own time.
+            let flush = move || drop(file.sync_all());
+            drop(std::thread::Builder::new().name("flush".into()).spawn(flush));
+            Ok(())
+        })
+    }
+
+    fn replace(&self, record: &Record, written: impl Fn(&File) -> std::io::Result<()>) -> Result<(), Error> {
         let path = self.file(&record.id);
         let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&self.dir)?;
             let part = path.with_extension("part");
-            let mut file = std::fs::File::create(&part)?;
+            let mut file = match File::create(&part) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    std::fs::create_dir_all(&self.dir)?;
+                    File::create(&part)?
+                }
+                file => file?,
+            };
             file.write_all(&serde_json::to_vec_pretty(record)?)?;
-            file.sync_all()?;
+            written(&file)?;
             std::fs::rename(&part, &path)
         };
         write().map_err(Error::io("write the workspace record", &path))

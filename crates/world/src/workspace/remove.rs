@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::inspect::{Repository, inspect};
+use super::inspect::{Home, home};
 use super::record::{Record, Records, Stage, key};
 use super::state::entries;
 use super::{Error, Kind, prepare};
@@ -71,7 +71,7 @@ pub enum BranchLeft {
 /// [`Error::NotOurs`], [`Error::Locked`], [`Error::InUse`], [`Error::SubmoduleChanged`], [`Error::NotKept`]: nothing was
 /// removed. [`Error::Git`] and [`Error::Io`]: a repeat goes on.
 pub fn remove(want: &RemoveWant) -> Result<Removed, Error> {
-    let repository = inspect(&want.repository)?;
+    let repository = home(&want.repository)?;
     let _mine = Lock::workspace(&repository.common_dir, &key(&want.id))?;
     let records = Records::of(&repository.common_dir);
     let path = want.path.parent().map_or_else(
@@ -94,7 +94,7 @@ pub fn remove(want: &RemoveWant) -> Result<Removed, Error> {
     if !matches!(record.stage, Stage::Removing { .. }) {
         let kept = if there { keep(&repository, &record, want)? } else { None };
         record.stage = Stage::Removing { kept };
-        records.write(&record)?;
+        records.write_through(&record)?;
     }
     delete_tree(&record.path)?;
     unregister(&repository, &record)?;
@@ -108,7 +108,7 @@ pub fn remove(want: &RemoveWant) -> Result<Removed, Error> {
 }
 
 /// Refuses what must not be removed, and keeps the rest. Returns the trash id, or `None` when there was no checkout yet.
-fn keep(repository: &Repository, record: &Record, want: &RemoveWant) -> Result<Option<String>, Error> {
+fn keep(repository: &Home, record: &Record, want: &RemoveWant) -> Result<Option<String>, Error> {
     let path = &record.path;
     let meta = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
     if !prepare::is_checkout(path) {
@@ -142,7 +142,7 @@ fn keep(repository: &Repository, record: &Record, want: &RemoveWant) -> Result<O
 }
 
 /// The checkout at the path must be the one recorded, registered with this repository, and not locked.
-fn check_owner(repository: &Repository, record: &Record) -> Result<(), Error> {
+fn check_owner(repository: &Home, record: &Record) -> Result<(), Error> {
     let not_ours = || Error::NotOurs { path: record.path.clone(), id: record.id.clone() };
     match record.kind {
         Kind::Worktree => {
@@ -256,7 +256,7 @@ fn make_writable(path: &Path, depth: u32) {
 
 /// Removes the worktree's registration, and no other: never `git worktree prune`, which would drop those of siblings
 /// whose disk is not mounted.
-fn unregister(repository: &Repository, record: &Record) -> Result<(), Error> {
+fn unregister(repository: &Home, record: &Record) -> Result<(), Error> {
     if record.kind == Kind::Clone {
         return Ok(());
     }
@@ -276,7 +276,7 @@ fn unregister(repository: &Repository, record: &Record) -> Result<(), Error> {
 
 /// Deletes the branch where the trash, or another ref, holds its commits.
 fn delete_branch(
-    repository: &Repository,
+    repository: &Home,
     record: &Record,
     want: &RemoveWant,
     kept: Option<&trash::Entry>,

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::inspect::Repository;
+use super::inspect::Home;
 use super::record::{Record, Records, digest};
 use super::{Error, Setup, Skipped, SkippedWhy, exclude};
 use crate::git::process::{Job, Keep, run};
@@ -48,7 +48,7 @@ pub(crate) fn check(setup: &Setup) -> Result<(), Error> {
 }
 
 /// Copies and links what `setup` names. Returns what was left out.
-pub(crate) fn files(repository: &Repository, workspace: &Path, setup: &Setup) -> Result<Vec<Skipped>, Error> {
+pub(crate) fn files(repository: &Home, workspace: &Path, setup: &Setup) -> Result<Vec<Skipped>, Error> {
     let mut skipped = Vec::new();
     if repository.bare {
         let all = setup.copy.iter().chain(&setup.link);

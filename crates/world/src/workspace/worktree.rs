@@ -5,16 +5,16 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::inspect::Repository;
-use super::prepare::{Made, ensure_branch, is_checkout, move_aside};
+use super::inspect::Home;
+use super::prepare::{Base, Made, ensure_branch, is_checkout, move_aside};
 use super::record::{Record, Records};
-use super::{Error, Kind};
+use super::{Error, Kind, plant};
 use crate::git::lock::Lock;
 use crate::git::text::clean_tail;
 use crate::git::{CALL_MAX, CHECKOUT_MAX, Git, GitError, WorktreeEntry, read};
 
 /// What git writes into `locked` while `git worktree add` is at work (builtin/worktree.c).
-const INITIALIZING: &str = "initializing";
+pub(super) const INITIALIZING: &str = "initializing";
 
 /// Characters kept of what a failed hook said.
 const HOOK_SHOWN: usize = 1000;
@@ -22,22 +22,28 @@ const HOOK_SHOWN: usize = 1000;
 /// Checkouts this process is writing at this moment; they share the cores.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes branch, registration and files of a planned workspace.
-pub(crate) fn make(repository: &Repository, record: &Record) -> Result<Made, Error> {
-    let moved_aside = {
-        let _one = Lock::repository(&repository.common_dir)?;
-        ensure_branch(&Git::at(&repository.root), record)?;
-        register(repository, record, Some(&record.branch))?
+/// Makes branch, registration and files of a planned workspace; `base` is where it starts if it was planned just now, so that
+/// nothing of it was made before.
+pub(crate) fn make(home: &Home, record: &Record, base: Option<&Base>) -> Result<Made, Error> {
+    let is_new = ensure_branch(&Git::at(&home.root), record, base.is_some())?;
+    let moved_aside = if is_new && plant::is_possible(&home.common_dir, &record.path) {
+        plant::worktree(&home.common_dir, &record.path, &record.branch)?;
+        None
+    } else {
+        let _one = Lock::repository(&home.common_dir)?;
+        register(home, record, Some(&record.branch))?
     };
     write_files(&record.path)?;
-    let hook_failed = run_hook(&record.path)?;
-    Ok(Made { moved_aside, hook_failed })
+    let hooks = base.and_then(|base| base.hooks.as_ref());
+    let may_have_hook = hooks.is_none_or(|hooks| hooks.join("post-checkout").exists());
+    let hook_failed = if may_have_hook { run_hook(&record.path)? } else { None };
+    Ok(Made { moved_aside, hook_failed, untouched: !may_have_hook })
 }
 
 /// Registers the worktree without writing its files; `branch` is `None` for a detached one at the record's base.
 /// The repository's lock must be held. Returns where a stray directory went.
 pub(crate) fn register(
-    repository: &Repository,
+    repository: &Home,
     record: &Record,
     branch: Option<&str>,
 ) -> Result<Option<std::path::PathBuf>, Error> {
@@ -137,15 +143,15 @@ fn run_hook(path: &Path) -> Result<Option<String>, GitError> {
 
 /// Returns the record of the workspace at `path` and the repository it belongs to, or `None` for a checkout oarlock
 /// did not make.
-pub(crate) fn owner(path: &Path) -> Result<Option<(Repository, Record)>, Error> {
+pub(crate) fn owner(path: &Path) -> Result<Option<(Home, Record)>, Error> {
     let path = read::physical(path);
-    let own = super::inspect(&path)?;
+    let own = super::home(&path)?;
     if let Some(record) = Records::of(&own.common_dir).at_path(&path)? {
         return Ok(Some((own, record)));
     }
     let home = read::setting(&Git::at(&path), &format!("remote.{}.url", super::HOME_REMOTE))?;
     let Some(home) = home else { return Ok(None) };
-    let home = super::inspect(Path::new(&home))?;
+    let home = super::home(Path::new(&home))?;
     let record = Records::of(&home.common_dir).at_path(&path)?;
     Ok(record.filter(|record| record.kind == Kind::Clone).map(|record| (home, record)))
 }
