@@ -36,21 +36,6 @@ pub(crate) fn commit(git: &Git, revision: &str) -> Result<Option<Oid>, GitError>
     Ok(if answer.code == 0 { Oid::parse(answer.text().trim()) } else { None })
 }
 
-/// Returns the commit at a ref's full name, and the folder of the repository's hooks, by one call; `None` when there is no
-/// such ref.
-pub(crate) fn commit_and_hooks(git: &Git, name: &str) -> Result<Option<(Oid, PathBuf)>, GitError> {
-    let args = ["rev-parse", "--path-format=absolute", "--git-path", "hooks", &format!("{name}^{{commit}}")];
-    let answer = git.reads("resolve a revision").args(args).allow(128).run()?;
-    if answer.code != 0 {
-        return Ok(None);
-    }
-    // The folder may hold line ends, an id none.
-    let line = answer.line();
-    let Some(end) = line.iter().rposition(|byte| *byte == b'\n') else { return Err(answer.unreadable()) };
-    let oid = Oid::parse(&String::from_utf8_lossy(&line[end + 1..])).ok_or_else(|| answer.unreadable())?;
-    Ok(Some((oid, path_of(&line[..end]))))
-}
-
 /// Returns the tree of a commit.
 pub(crate) fn tree(git: &Git, commit: &Oid) -> Result<Oid, GitError> {
     let wanted = format!("{commit}^{{tree}}");

@@ -31,7 +31,7 @@ pub(crate) fn make(repository: &Home, record: &Record) -> Result<Made, Error> {
         }
         std::fs::rename(&part, &record.path).map_err(Error::io("put in place", &record.path))?;
     }
-    worktree::write_files(&record.path)?;
+    worktree::write_files(&record.path, "HEAD", "oarlock")?;
     Ok(made)
 }
 

@@ -19,6 +19,8 @@ pub struct Home {
     pub bare: bool,
     /// The branch work lands on by default, without `refs/heads/`. It may exist only as `origin/…`.
     pub default_branch: Option<String>,
+    /// The folder of its hooks, which `core.hooksPath` may have moved.
+    pub hooks: PathBuf,
 }
 
 /// A repository, as found from some path in it.
@@ -71,7 +73,7 @@ pub fn inspect_with(path: &Path, default_branch: Option<&str>) -> Result<Reposit
     Ok(Repository { home, head, shallow, has_submodules, empty })
 }
 
-/// Returns where the repository of `path` is, from memory while nothing it rests on has changed: a look takes git eight
+/// Returns where the repository of `path` is, from memory while nothing it rests on has changed: a look takes git six
 /// processes, as long as the checkout of a small project.
 ///
 /// # Errors
@@ -108,8 +110,11 @@ fn find_home(path: &Path, default_branch: Option<&str>) -> Result<Home, Error> {
     }
     let common_dir = read::physical(&path_of(answer.line()));
     let (root, bare) = find_root(&git, &common_dir)?;
-    let default_branch = find_default(&Git::at(&root), default_branch)?;
-    Ok(Home { root, common_dir, bare, default_branch })
+    let git = Git::at(&root);
+    let default_branch = find_default(&git, default_branch)?;
+    let args = ["rev-parse", "--path-format=absolute", "--git-path", "hooks"];
+    let hooks = path_of(git.reads("find the hooks").args(args).run()?.line());
+    Ok(Home { root, common_dir, bare, default_branch, hooks })
 }
 
 /// Returns the top of the main checkout, and whether there is none.

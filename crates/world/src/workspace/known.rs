@@ -70,8 +70,20 @@ fn stamps(path: &Path, common_dir: &Path) -> Vec<Stamp> {
         let meta = std::fs::symlink_metadata(path).ok()?;
         Some((meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
     };
-    let inside =
-        ["HEAD", "config", "packed-refs", "refs/heads", "refs/remotes/origin", "refs/remotes/origin/HEAD"];
+    let inside = [
+        "HEAD",
+        "config",
+        "packed-refs",
+        "refs/heads",
+        "refs/remotes/origin",
+        "refs/remotes/origin/HEAD",
+        "reftable",
+    ];
     let inside = inside.into_iter().map(|name| common_dir.join(name));
-    [path.join(".git"), common_dir.join("reftable")].into_iter().chain(inside).map(stamp).collect()
+    // Whatever git does there touches its folder, so of that only its identity counts; a worktree's file is what it says.
+    let dot_git = match stamp(path.join(".git")) {
+        Some((inode, ..)) if path.join(".git").is_dir() => Some((inode, 0, 0, 0)),
+        other => other,
+    };
+    std::iter::once(dot_git).chain(inside.map(stamp)).collect()
 }

@@ -46,7 +46,7 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
     }
     if record.stage == Stage::Planned {
         made = match record.kind {
-            Kind::Worktree => worktree::make(&home, &record, base.as_ref())?,
+            Kind::Worktree => worktree::make(&home, &record, base.is_some())?,
             Kind::Clone => clone::make(&home, &record)?,
         };
         record.stage = Stage::CheckedOut;
@@ -156,38 +156,36 @@ pub(crate) struct Base {
     branch: String,
     /// It is the tip of that branch.
     is_tip: bool,
-    /// The folder of the repository's hooks, where the same answer of git told.
-    pub(crate) hooks: Option<PathBuf>,
 }
 
 /// Returns the commit to start from and the branch to land on.
 fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> {
-    let unknown = |name: &str| Error::BaseUnknown { base: clean_line(name.as_bytes(), 120) };
-    let default = home.default_branch.clone();
-    let at_ref = |name: &str, branch: &str| -> Result<Option<Base>, Error> {
-        let found = read::commit_and_hooks(git, name)?;
-        let is_tip = name.strip_prefix("refs/heads/") == Some(branch);
-        Ok(found.map(|(at, hooks)| Base { at, branch: branch.to_owned(), is_tip, hooks: Some(hooks) }))
+    let tip = |branch: &str| -> Result<Option<Base>, Error> {
+        let at = match refs::branch(&home.common_dir, branch) {
+            Some(at) => Some(at),
+            None => read::branch(git, branch)?,
+        };
+        Ok(at.map(|at| Base { at, branch: branch.to_owned(), is_tip: true }))
     };
+    let default = home.default_branch.clone();
     let Some(name) = base else {
         let Some(branch) = default else { return Err(no_base(git, home, "HEAD")?) };
-        for full in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
-            if let Some(base) = at_ref(&full, &branch)? {
-                return Ok(base);
-            }
+        if let Some(base) = tip(&branch)? {
+            return Ok(base);
         }
-        return Err(no_base(git, home, &branch)?);
+        return match read::commit(git, &format!("refs/remotes/origin/{branch}"))? {
+            Some(at) => Ok(Base { at, branch, is_tip: false }),
+            None => Err(no_base(git, home, &branch)?),
+        };
     };
-    if name.contains('\0') {
-        return Err(unknown(name));
-    }
     if refname::is_branch(name)
-        && let Some(base) = at_ref(&format!("refs/heads/{name}"), name)?
+        && let Some(base) = tip(name)?
     {
         return Ok(base);
     }
-    let Some(at) = read::commit(git, name)? else { return Err(no_base(git, home, name)?) };
-    Ok(Base { at, branch: default.unwrap_or_else(|| name.to_owned()), is_tip: false, hooks: None })
+    let at = if name.contains('\0') { None } else { read::commit(git, name)? };
+    let Some(at) = at else { return Err(no_base(git, home, name)?) };
+    Ok(Base { at, branch: default.unwrap_or_else(|| name.to_owned()), is_tip: false })
 }
 
 /// Says why there is nothing to start from: the repository may have no commit at all.
@@ -286,15 +284,13 @@ pub(crate) fn move_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     })
 }
 
-/// Makes the branch of a planned workspace, or adopts the one an earlier attempt made; `first` says that there was none.
-/// Returns whether it is new.
-pub(crate) fn ensure_branch(git: &Git, record: &Record, first: bool) -> Result<bool, Error> {
-    let there = if first { None } else { read::branch(git, &record.branch)? };
-    if let Some(at) = there {
+/// Makes the branch of a planned workspace, or adopts the one an earlier attempt made.
+pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
+    if let Some(at) = read::branch(git, &record.branch)? {
         let made_by_us = at == record.base || !record.setup_done.is_empty() || record.restored.is_some();
         let reflog = || begins_with_us(git, record);
         if made_by_us || reflog()? {
-            return Ok(false);
+            return Ok(());
         }
         return Err(Error::BranchExists { branch: record.branch.clone(), at });
     }
@@ -302,10 +298,11 @@ pub(crate) fn ensure_branch(git: &Git, record: &Record, first: bool) -> Result<b
     git.writes("create the branch")
         .args(["update-ref", "-m", &reason(record), &full, record.base.as_str(), &record.base.zero_like()])
         .run()?;
-    Ok(true)
+    Ok(())
 }
 
-fn reason(record: &Record) -> String {
+/// Says in a reflog whose a branch is.
+pub(crate) fn reason(record: &Record) -> String {
     format!("oarlock: workspace of {}", clean_line(record.id.as_bytes(), 80))
 }
 
@@ -316,5 +313,5 @@ fn begins_with_us(git: &Git, record: &Record) -> Result<bool, GitError> {
         .reads("read the branch's reflog")
         .args(["log", "--walk-reflogs", "--format=%gs", &full, "--"])
         .run()?;
-    Ok(answer.text().lines().last() == Some(reason(record).as_str()))
+    Ok(answer.text().lines().last().is_some_and(|first| first.starts_with(&reason(record))))
 }

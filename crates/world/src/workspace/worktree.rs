@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::inspect::Home;
-use super::prepare::{Base, Made, ensure_branch, is_checkout, move_aside};
+use super::prepare::{Made, ensure_branch, is_checkout, move_aside, reason};
 use super::record::{Record, Records};
 use super::{Error, Kind, plant};
 use crate::git::lock::Lock;
@@ -19,25 +19,37 @@ pub(super) const INITIALIZING: &str = "initializing";
 /// Characters kept of what a failed hook said.
 const HOOK_SHOWN: usize = 1000;
 
+/// Files from which git shares a checkout among workers: below it, starting them takes longer than they save.
+const PARALLEL_FROM_FILES: u32 = 1_000;
+
 /// Checkouts this process is writing at this moment; they share the cores.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes branch, registration and files of a planned workspace; `base` is where it starts if it was planned just now, so that
-/// nothing of it was made before.
-pub(crate) fn make(home: &Home, record: &Record, base: Option<&Base>) -> Result<Made, Error> {
-    let is_new = ensure_branch(&Git::at(&home.root), record, base.is_some())?;
-    let moved_aside = if is_new && plant::is_possible(&home.common_dir, &record.path) {
+/// Makes branch, registration and files of a planned workspace; `first` says that nothing of it was made before.
+pub(crate) fn make(home: &Home, record: &Record, first: bool) -> Result<Made, Error> {
+    let mut made = Made::default();
+    if first && is_ours_alone(record) && plant::is_possible(&home.common_dir, &record.path) {
         plant::worktree(&home.common_dir, &record.path, &record.branch)?;
-        None
+        // The branch is not there yet: to move it to the base makes it, by the same call that writes the files.
+        write_files(&record.path, record.base.as_str(), &reason(record))?;
     } else {
-        let _one = Lock::repository(&home.common_dir)?;
-        register(home, record, Some(&record.branch))?
-    };
-    write_files(&record.path)?;
-    let hooks = base.and_then(|base| base.hooks.as_ref());
-    let may_have_hook = hooks.is_none_or(|hooks| hooks.join("post-checkout").exists());
-    let hook_failed = if may_have_hook { run_hook(&record.path)? } else { None };
-    Ok(Made { moved_aside, hook_failed, untouched: !may_have_hook })
+        let one = Lock::repository(&home.common_dir)?;
+        ensure_branch(&Git::at(&home.root), record)?;
+        made.moved_aside = register(home, record, Some(&record.branch))?;
+        drop(one);
+        write_files(&record.path, "HEAD", "oarlock")?;
+    }
+    made.untouched = !home.hooks.join("post-checkout").exists();
+    if !made.untouched {
+        made.hook_failed = run_hook(&record.path)?;
+    }
+    Ok(made)
+}
+
+/// Whether nobody else would make this branch: its name holds the workspace's id. One that a person chose might be made by
+/// somebody in the moment between being found free and being made, and must not be moved then.
+fn is_ours_alone(record: &Record) -> bool {
+    !record.id.is_empty() && record.branch.contains(&record.id)
 }
 
 /// Registers the worktree without writing its files; `branch` is `None` for a detached one at the record's base.
@@ -91,8 +103,8 @@ fn only_dot_git(path: &Path) -> bool {
     names.len() == 1 && names[0] == ".git" && path.join(".git").is_file()
 }
 
-/// Writes the files of HEAD into a checkout that no agent has touched.
-pub(crate) fn write_files(path: &Path) -> Result<(), Error> {
+/// Moves HEAD to a commit and writes its files into a checkout that no agent has touched; `why` goes into the reflogs.
+pub(crate) fn write_files(path: &Path, commit: &str, why: &str) -> Result<(), Error> {
     remove_stale_lock(path)?;
     let others = WRITING.fetch_add(1, Ordering::SeqCst);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -101,8 +113,10 @@ pub(crate) fn write_files(path: &Path) -> Result<(), Error> {
     let done = Git::at(path)
         .writes("write the workspace's files")
         .config(&format!("checkout.workers={workers}"))
+        .config(&format!("checkout.thresholdForParallelism={PARALLEL_FROM_FILES}"))
         .config("submodule.recurse=false")
-        .args(["reset", "--hard", "--quiet", "HEAD", "--"])
+        .env("GIT_REFLOG_ACTION", why)
+        .args(["reset", "--hard", "--quiet", commit, "--"])
         .time_max(CHECKOUT_MAX)
         .run();
     WRITING.fetch_sub(1, Ordering::SeqCst);
