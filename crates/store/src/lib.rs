@@ -1,12 +1,11 @@
-//! The log in one SQLite file: `entry` holds every line, `scope` the state each line led to.
+//! The log in one SQLite file: `entry` holds every line, `scope` the state of each scope as of the line that `mark` names.
 //!
-//! It must not know what a line means. A snapshot is a cache: the log alone decides, and [`SqliteStore::verify`]
-//! proves that both agree.
+//! It must not know what a line means. A snapshot is a cache, written now and then so that a start need not fold the whole
+//! log: the log alone decides, and [`SqliteStore::verify`] proves that both agree.
 
 mod migrations;
 pub mod prune;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,10 +22,16 @@ const BUSY: Duration = Duration::from_secs(5);
 /// The fleet's name among scopes; no session id has this form.
 const FLEET: &str = "fleet";
 
+/// Lines after which the states they changed are written: a start folds at most so many, in 20 ms or so, and a line costs the
+/// disk little more than itself.
+pub const LINES_PER_MARK: u64 = 1_000;
+
 /// The log in a SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
     db: Connection,
+    /// The position as of which the snapshots are.
+    marked: u64,
 }
 
 fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
@@ -50,7 +55,8 @@ impl SqliteStore {
         // FULL flushes the WAL at each commit: what was answered for survives a power cut.
         db.pragma_update(None, "synchronous", "FULL").map_err(failed("open"))?;
         db.set_prepared_statement_cache_capacity(16);
-        Ok(Self { path: path.to_owned(), db })
+        let marked = read_mark(&db)?;
+        Ok(Self { path: path.to_owned(), db, marked })
     }
 
     /// Opens the file for reading only, beside the writer.
@@ -63,7 +69,7 @@ impl SqliteStore {
         db.busy_timeout(BUSY).map_err(failed("open"))?;
         migrations::check(&db, path)?;
         db.pragma_update(None, "query_only", true).map_err(failed("open"))?;
-        Ok(Self { path: path.to_owned(), db })
+        Ok(Self { path: path.to_owned(), db, marked: 0 })
     }
 
     /// Returns the file's path.
@@ -83,10 +89,27 @@ impl SqliteStore {
         Ok(rows.into_iter().filter(|row| row != "ok").collect())
     }
 
+    /// Writes the state of every scope as of the last line, which is otherwise done now and then.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written; what was marked before stays.
+    pub fn mark(&mut self) -> Result<(), StoreError> {
+        let (crew, seq, _) = self.load()?;
+        self.write_mark(seq, &crew)
+    }
+
     /// Folds the kept log from its base.
     fn replay(&self) -> Result<Crew, StoreError> {
-        let mut crew = self.read_scopes("base")?;
-        let mut after = 0;
+        self.fold(self.read_scopes("base")?, 0)
+    }
+
+    /// Returns the state as stored: the snapshots, and what came after them.
+    fn stored(&self) -> Result<Crew, StoreError> {
+        self.fold(self.read_scopes("scope")?, read_mark(&self.db)?)
+    }
+
+    /// Takes in every line after a position.
+    fn fold(&self, mut crew: Crew, mut after: u64) -> Result<Crew, StoreError> {
         loop {
             let lines = self.read(after, 10_000)?;
             let Some(last) = lines.last() else { return Ok(crew) };
@@ -95,6 +118,32 @@ impl SqliteStore {
                 crew.record(stamped.seq, stamped.at, &stamped.line);
             }
         }
+    }
+
+    /// Writes the state of every scope that changed since the last mark, and sets the mark.
+    fn write_mark(&mut self, seq: u64, crew: &Crew) -> Result<(), StoreError> {
+        let doing = "write the states of";
+        let transaction = self.db.transaction().map_err(failed(doing))?;
+        {
+            let sql = "SELECT DISTINCT scope FROM entry WHERE seq > ?1";
+            let mut changed = transaction.prepare_cached(sql).map_err(failed(doing))?;
+            let mut rows = changed.query([signed(self.marked)]).map_err(failed(doing))?;
+            let sql = "INSERT INTO scope (id, seq, body) VALUES (?1, ?2, ?3)
+                       ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, body = excluded.body";
+            let mut snapshot = transaction.prepare_cached(sql).map_err(failed(doing))?;
+            while let Some(row) = rows.next().map_err(failed(doing))? {
+                let scope: String = row.get(0).map_err(failed(doing))?;
+                let (seq, body) = match crew.sessions.get(&SessionId::from(scope.as_str())) {
+                    Some(session) => (session.seq, json(session)?),
+                    None => (crew.fleet.seq, json(&crew.fleet)?),
+                };
+                snapshot.execute(params![scope, signed(seq), body]).map_err(failed(doing))?;
+            }
+        }
+        transaction.execute("UPDATE mark SET seq = ?1", [signed(seq)]).map_err(failed(doing))?;
+        transaction.commit().map_err(failed(doing))?;
+        self.marked = seq;
+        Ok(())
     }
 
     fn read_scopes(&self, table: &'static str) -> Result<Crew, StoreError> {
@@ -115,6 +164,17 @@ impl SqliteStore {
         }
         Ok(crew)
     }
+}
+
+/// Returns the position as of which the snapshots are. In a file of the first format they are as of the last line.
+fn read_mark(db: &Connection) -> Result<u64, StoreError> {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(failed("read"));
+    let tables = number("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'mark'")?;
+    let mark = match tables {
+        0 => number("SELECT COALESCE(MAX(seq), 0) FROM entry")?,
+        _ => number("SELECT seq FROM mark")?,
+    };
+    Ok(mark.unsigned_abs())
 }
 
 /// Reads one row of `entry`.
@@ -146,7 +206,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<(Crew, u64, Timestamp), StoreError> {
-        let crew = self.read_scopes("scope")?;
+        let crew = self.stored()?;
         let sql = "SELECT seq, at FROM entry ORDER BY seq DESC LIMIT 1";
         let last: Option<(i64, i64)> = self
             .db
@@ -155,6 +215,7 @@ impl Store for SqliteStore {
             .map_err(failed("read"))?;
         let (seq, at) = last.unwrap_or((0, 0));
         let latest = crew.sessions.values().map(|scope| scope.seq).max().unwrap_or(0).max(crew.fleet.seq);
+        let latest = latest.max(self.marked);
         if latest > seq.unsigned_abs() {
             // Going on from here would give positions out again that clients have seen.
             let source = format!("the state is as of line {latest}, and the last line is {seq}").into();
@@ -164,9 +225,9 @@ impl Store for SqliteStore {
     }
 
     fn append(&mut self, lines: &[Stamped], crew: &Crew) -> Result<(), StoreError> {
+        let Some(last) = lines.last() else { return Ok(()) };
         let doing = "append to";
         let transaction = self.db.transaction().map_err(failed(doing))?;
-        let mut changed: BTreeMap<&str, u64> = BTreeMap::new();
         {
             let sql = "INSERT INTO entry (seq, at, scope, body) VALUES (?1, ?2, ?3, ?4)";
             let mut insert = transaction.prepare_cached(sql).map_err(failed(doing))?;
@@ -178,20 +239,16 @@ impl Store for SqliteStore {
                 insert
                     .execute(params![signed(stamped.seq), signed(stamped.at.0), scope, body])
                     .map_err(failed(doing))?;
-                changed.insert(scope, stamped.seq);
-            }
-            let sql = "INSERT INTO scope (id, seq, body) VALUES (?1, ?2, ?3)
-                       ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, body = excluded.body";
-            let mut snapshot = transaction.prepare_cached(sql).map_err(failed(doing))?;
-            for (scope, seq) in changed {
-                let body = match crew.sessions.get(&SessionId::from(scope)) {
-                    Some(session) => json(session)?,
-                    None => json(&crew.fleet)?,
-                };
-                snapshot.execute(params![scope, signed(seq), body]).map_err(failed(doing))?;
             }
         }
-        transaction.commit().map_err(failed(doing))
+        transaction.commit().map_err(failed(doing))?;
+        if last.seq.saturating_sub(self.marked) >= LINES_PER_MARK
+            && let Err(error) = self.write_mark(last.seq, crew)
+        {
+            // The lines are safe, and a start folds a few more of them.
+            tracing::warn!(%error, "the states could not be written; trying again with the next line");
+        }
+        Ok(())
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Stamped>, StoreError> {
@@ -217,7 +274,7 @@ impl Store for SqliteStore {
         // One read transaction, so that the writer cannot move between the two halves of the comparison.
         let transaction = self.db.unchecked_transaction().map_err(failed("read"))?;
         let replayed = self.replay()?;
-        let stored = self.read_scopes("scope")?;
+        let stored = self.stored()?;
         let (first, last) = self.bounds()?;
         let lines: i64 =
             self.db.query_row("SELECT COUNT(*) FROM entry", [], |row| row.get(0)).map_err(failed("read"))?;

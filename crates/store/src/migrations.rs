@@ -11,7 +11,8 @@ use crate::failed;
 const APPLICATION_ID: i64 = 0x6f61_726c;
 
 /// Every step ever released, in order; the file's `user_version` counts those it has seen.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE entry (
         seq INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -21,7 +22,13 @@ const STEPS: &[&str] = &["
     CREATE INDEX entry_by_scope ON entry (scope, seq);
     CREATE TABLE scope (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
     CREATE TABLE base (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    DROP INDEX entry_by_scope;
+    CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT;
+    INSERT INTO mark SELECT 1, COALESCE(MAX(seq), 0) FROM entry;
+",
+];
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, StoreError> {
     db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).map_err(failed("open"))

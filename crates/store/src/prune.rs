@@ -15,6 +15,8 @@ impl SqliteStore {
     /// # Errors
     /// When the file cannot be read or written; nothing is dropped then.
     pub fn prune(&mut self, first_kept: u64) -> Result<(), StoreError> {
+        // What the snapshots do not hold yet would be needed.
+        self.mark()?;
         let first_kept = first_kept.min(self.bounds()?.1);
         let mut crew = self.read_scopes("base")?;
         let mut after = 0;

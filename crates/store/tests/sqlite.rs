@@ -13,7 +13,7 @@ use oarlock_core::crew::{Crew, Line};
 use oarlock_core::ids::SessionId;
 use oarlock_core::machine::Entry;
 use oarlock_engine::{Store, StoreError};
-use oarlock_store::SqliteStore;
+use oarlock_store::{LINES_PER_MARK, SqliteStore};
 use rusqlite::Connection;
 
 struct Bench {
@@ -74,6 +74,7 @@ fn verify_finds_what_was_altered_by_hand() {
     ];
     for (sql, says) in alterations {
         let (bench, _) = Bench::filled(7);
+        bench.open().mark().unwrap();
         assert_eq!(bench.open().verify().unwrap(), [""; 0]);
         bench.by_hand(sql);
         let found = SqliteStore::open_reader(&bench.path).unwrap().verify().unwrap();
@@ -84,6 +85,7 @@ fn verify_finds_what_was_altered_by_hand() {
 #[test]
 fn what_cannot_be_understood_is_named() {
     let (bench, scribe) = Bench::filled(5);
+    bench.open().mark().unwrap();
     bench.by_hand("UPDATE entry SET body = '{\"fact\": 7' WHERE seq = 4");
     let error = bench.open().read(0, 100).unwrap_err();
     assert_eq!(error.to_string(), "the log is damaged at line 4");
@@ -96,10 +98,66 @@ fn what_cannot_be_understood_is_named() {
 #[test]
 fn positions_that_clients_have_seen_are_not_given_out_again() {
     let (bench, scribe) = Bench::filled(5);
+    bench.open().mark().unwrap();
     let last = scribe.lines.len();
     bench.by_hand(&format!("DELETE FROM entry WHERE seq > {}", last - 2));
     let error = bench.open().load().unwrap_err();
     assert_eq!(error.to_string(), format!("the log is damaged at line {last}"));
+}
+
+#[test]
+fn states_are_written_now_and_then_and_a_start_takes_in_the_rest() {
+    let (bench, mut scribe) = (Bench::new(), Scribe::default());
+    let behind = || {
+        let db = Connection::open(&bench.path).unwrap();
+        let sql = "SELECT (SELECT MAX(seq) FROM entry) - (SELECT seq FROM mark)";
+        db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+    };
+    let mut store = bench.open();
+    for number in 0..800 {
+        fill(&mut store, &mut scribe, number..number + 1);
+        if number % 97 == 0 {
+            assert!(behind() < LINES_PER_MARK + 3, "a start never takes in much more than that");
+            assert_eq!(bench.open().load().unwrap().0, scribe.crew, "whoever starts now sees all of it");
+        }
+    }
+    assert!(
+        scribe.lines.len() as u64 > 2 * LINES_PER_MARK && behind() > 0,
+        "some are marked and some are not"
+    );
+    assert_eq!(store.verify().unwrap(), [""; 0]);
+}
+
+#[test]
+fn states_that_cannot_be_written_are_written_later_and_no_line_is_lost() {
+    let (bench, mut scribe) = (Bench::new(), Scribe::default());
+    let mut store = bench.open();
+    fill(&mut store, &mut scribe, 0..1);
+    let trigger = "CREATE TRIGGER full BEFORE INSERT ON scope BEGIN SELECT RAISE(FAIL, 'full'); END";
+    Connection::open(&bench.path).unwrap().execute_batch(trigger).unwrap();
+    fill(&mut store, &mut scribe, 1..400);
+    assert_eq!(bench.open().load().unwrap().0, scribe.crew, "every line that was taken is there");
+    Connection::open(&bench.path).unwrap().execute_batch("DROP TRIGGER full").unwrap();
+    fill(&mut store, &mut scribe, 400..401);
+    let marked = Connection::open(&bench.path).unwrap();
+    let marked: i64 = marked.query_row("SELECT seq FROM mark", [], |row| row.get(0)).unwrap();
+    assert_eq!(marked.unsigned_abs(), scribe.lines.len() as u64, "the next line brings the states along");
+    assert_eq!(store.verify().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_file_of_the_first_format_is_read_and_brought_up() {
+    let (bench, mut scribe) = Bench::filled(9);
+    bench.open().mark().unwrap();
+    let back = "DROP TABLE mark; CREATE INDEX entry_by_scope ON entry (scope, seq); PRAGMA user_version = 1;";
+    Connection::open(&bench.path).unwrap().execute_batch(back).unwrap();
+    let reader = SqliteStore::open_reader(&bench.path).unwrap();
+    assert_eq!(reader.verify().unwrap(), [""; 0], "it is examined as it is");
+    drop(reader);
+    assert_eq!(bench.open().load().unwrap().0, scribe.crew);
+    fill(&mut bench.open(), &mut scribe, 9..12);
+    assert_eq!(bench.open().load().unwrap().0, scribe.crew);
+    assert_eq!(bench.open().verify().unwrap(), [""; 0]);
 }
 
 #[test]
@@ -109,7 +167,7 @@ fn a_newer_file_is_refused_untouched() {
     let before = std::fs::read(&bench.path).unwrap();
     let says = refused(&bench.path).to_string();
     let path = bench.path.display();
-    assert_eq!(says, format!("{path} was written by a newer oarlock (format 9, this one knows 1)"));
+    assert_eq!(says, format!("{path} was written by a newer oarlock (format 9, this one knows 2)"));
     assert_eq!(std::fs::read(&bench.path).unwrap(), before);
 }
 
