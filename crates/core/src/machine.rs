@@ -97,6 +97,11 @@ impl<E> Decision<E> {
     }
 }
 
+/// Settled effects remembered before those that are not wanted any more are let go: an effect's key names a cause, and
+/// what is not wanted after it settled has a cause that is past. Few, so that a state is small; more than a session has in
+/// flight, so that letting go is rare.
+pub const SETTLED_MAX: usize = 16;
+
 /// A pure state machine over facts.
 pub trait Machine {
     /// The state of one scope.
@@ -157,7 +162,7 @@ pub struct Scope<M: Machine> {
     pub state: M::State,
     /// Effects handed to the world and not settled.
     pub started: BTreeSet<Key>,
-    /// Effects that came back, and are never wanted again.
+    /// Effects that came back and may still be wanted, among them the latest; they are not performed again.
     pub settled: BTreeSet<Key>,
     /// The position of the last line taken in; a line at or before it is a repeat.
     pub seq: u64,
@@ -181,6 +186,10 @@ impl<M: Machine> Scope<M> {
             Entry::Settled(key) => {
                 self.started.remove(key);
                 self.settled.insert(key.clone());
+                if self.settled.len() > SETTLED_MAX {
+                    let wanted = M::decide(&self.state).effects;
+                    self.settled.retain(|key| wanted.contains_key(key));
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ pub struct View<'a> {
     pub handed: &'a [Job],
     /// Jobs handed out before and not settled.
     pub in_hand: &'a [&'a Job],
+    /// Every effect that ever came back, also what the state has forgotten.
+    pub settled: &'a BTreeSet<(SessionId, Key)>,
     /// Answers of this step.
     pub replies: &'a [Reply],
     /// How many landings there were before the step.
@@ -253,11 +255,10 @@ pub fn run_ids_are_never_reused(view: &View<'_>) -> Result<(), String> {
     })
 }
 
-/// An effect that came back is never handed out again.
+/// An effect that came back is never handed out again, though the state forgets it in time.
 pub fn settled_is_never_performed_again(view: &View<'_>) -> Result<(), String> {
     view.handed.iter().try_for_each(|job| {
-        let scope = view.live.sessions.get(&job.session);
-        let again = scope.is_some_and(|scope| scope.settled.contains(&job.key));
+        let again = view.settled.contains(&(job.session.clone(), job.key.clone()));
         ensure(!again, || format!("{} {} was settled already", job.session, job.key))
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! It must not choose what happens; [`crate::moves`] does, from bytes.
 
+use std::collections::BTreeSet;
+
 use oarlock_core::crew::{Crew, Line, Request};
 use oarlock_core::ids::{RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Scope};
@@ -80,6 +82,7 @@ pub struct Scenario {
     engine: Engine<FlakyStore>,
     unsaved: Vec<Input>,
     replayed: Crew,
+    settled: BTreeSet<(SessionId, Key)>,
     head: u64,
     landings: usize,
     requests: u32,
@@ -107,6 +110,7 @@ impl Scenario {
             engine,
             unsaved: vec![],
             replayed: Crew::default(),
+            settled: BTreeSet::new(),
             head: 0,
             landings: 0,
             requests: 0,
@@ -274,6 +278,9 @@ impl Scenario {
     ) -> Result<(), Broken> {
         for stamped in &lines {
             self.replayed.record(stamped.seq, stamped.at, &stamped.line);
+            if let Line::Session(id, Entry::Settled(key)) = &stamped.line {
+                self.settled.insert((id.clone(), key.clone()));
+            }
             if self.setting.told {
                 self.story.push(format!("{:>9} #{} {:?}", stamped.at.0, stamped.seq, stamped.line));
             }
@@ -291,6 +298,7 @@ impl Scenario {
             lines: &lines,
             handed,
             in_hand: &in_hand,
+            settled: &self.settled,
             replies,
             landings_before: self.landings,
             restarted,

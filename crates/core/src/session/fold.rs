@@ -144,7 +144,7 @@ impl Session {
             Workspace::Wanted | Workspace::Removed { .. } => self.workspace = Workspace::Ready(checkout),
         }
         if restored {
-            self.end_parting();
+            self.end_parting(seq);
         }
     }
 
@@ -319,7 +319,7 @@ impl Session {
                 let clock = self.clock;
                 self.workspace = Workspace::Wanted;
                 self.tries("workspace").again(clock);
-                self.end_parting();
+                self.end_parting(seq);
             }
             // Nobody knows whether it was taken away: bringing it back looks, and is content when it is there.
             Workspace::Ready(was) if in_doubt => {
@@ -328,7 +328,7 @@ impl Session {
                 self.begin_undo(seq);
             }
             // It was never taken away.
-            Workspace::Ready(_) | Workspace::Wanted => self.end_parting(),
+            Workspace::Ready(_) | Workspace::Wanted => self.end_parting(seq),
         }
     }
 
@@ -339,8 +339,10 @@ impl Session {
         }
     }
 
-    fn end_parting(&mut self) {
+    fn end_parting(&mut self, seq: u64) {
         self.parting = None;
+        // Nobody looked meanwhile.
+        self.work_due = Some(seq);
         self.halt = self.halt.filter(|_| self.live_run().is_none());
         if !matches!(self.outcome, Some(Outcome::Landed { .. })) {
             self.outcome = None;
