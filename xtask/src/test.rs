@@ -18,6 +18,8 @@ Tests run under cargo-nextest when it is installed, under cargo otherwise.";
 /// Packages whose tests work on real repositories, and those whose tests need util-linux.
 const NEEDS_GIT: &[&str] = &["oarlock-world", "oarlock-daemon", "oarlock"];
 const NEEDS_SETSID: &[&str] = &["oarlock-term", "oarlock-world", "oarlock"];
+/// Cases that the simulator plays.
+const SIM_CASES: &str = "100000";
 /// Longest the demo may take: people wait for it.
 const DEMO_MAX: Duration = Duration::from_secs(60);
 /// Lines of the demo that are shown: it ends with its summary.
@@ -52,6 +54,7 @@ pub fn run(args: &[String]) -> Result<bool, String> {
     tally.step("build", || passes(&["build", "--quiet", "--workspace", "--bins", "--features", FEATURES]));
     tests(&mut tally, git.as_deref());
     examples(&mut tally);
+    tally.step("simulator", simulate);
     tally.step("release build", || passes(&["build", "--quiet", "--release"]));
     tally.step("demo", || demo(git.as_deref()));
     ignored(&mut tally);
@@ -111,6 +114,18 @@ fn excluded(git: Option<&str>) -> BTreeMap<&'static str, String> {
 
 fn examples(tally: &mut Tally) {
     suite(tally, "documentation examples", &["test", "--doc", "--workspace", "--no-fail-fast"], cargo_counts);
+}
+
+/// Plays random cases in the simulator, with the compiler's help: a hundred thousand in a minute or two.
+fn simulate() -> Result<Step, String> {
+    let mut command = shell::cargo(&["test", "--quiet", "--release", "--package", "oarlock-sim"]);
+    command.args(["--test", "simulation", "--", "--nocapture"]).env("OARLOCK_SIM_CASES", SIM_CASES);
+    let ran = shell::quiet(command)?;
+    if !ran.ok {
+        return Ok(Step::Failed(ran.text));
+    }
+    let counted = ran.text.lines().find(|line| line.contains(" cases in ")).unwrap_or_default();
+    Ok(Step::Passed(counted.trim().to_owned()))
 }
 
 /// Runs a suite aloud and adds what it counted. One that fails without a failed test has not even begun.
