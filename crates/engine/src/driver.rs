@@ -13,10 +13,13 @@ use oarlock_core::session::fact::{Fact, Trouble};
 use tracing::{debug, error, warn};
 
 use crate::engine::{Answer, Engine, Input, Job, Lane, NoAnswer, QUICK_MAX, SLOW_MAX, Step};
+use crate::steady::Steady;
 use crate::{Clock, Perform, Stamped, Store, StoreError};
 
 /// Inputs taken into one transaction: enough to share a disk flush among a burst, few enough to answer at once.
 const BATCH_MAX: usize = 512;
+/// Longest wait for a deadline without a look at the clock: a wait does not count the time a machine was suspended for.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 /// Wait before inputs that the store refused are given to it again.
 const UNSAVED_RETRY: Duration = Duration::from_secs(1);
 
@@ -109,6 +112,7 @@ impl Driver {
         publish: impl Fn(Published) + Send + 'static,
     ) -> Result<(Self, Arc<P>), StartError> {
         let (engine, first) = Engine::open(store, clock.now()).map_err(StartError::Store)?;
+        let clock = Steady::begin(clock, engine.last_at());
         let (mail, inbox) = mpsc::channel();
         let crew = Arc::new(RwLock::new(engine.crew().clone()));
         let handle = Handle { mail: mail.clone(), crew: crew.clone() };
@@ -148,7 +152,7 @@ impl Driver {
 
 struct Loop<S: Store> {
     engine: Engine<S>,
-    clock: Arc<dyn Clock>,
+    clock: Steady,
     perform: Arc<dyn Perform>,
     pool: Pool,
     crew: Arc<RwLock<Crew>>,
@@ -186,9 +190,10 @@ impl<S: Store> Loop<S> {
     }
 
     /// Waits for mail or the next deadline. `None` when nobody can write any more.
-    fn wait(&self, inbox: &Receiver<Mail>) -> Option<Mail> {
-        let deadline = self.engine.next_wake().map(|at| at.0.saturating_sub(self.clock.now().0));
-        let deadline = deadline.map(Duration::from_millis);
+    fn wait(&mut self, inbox: &Receiver<Mail>) -> Option<Mail> {
+        let clock = &mut self.clock;
+        let deadline = self.engine.next_wake().map(|at| at.0.saturating_sub(clock.now().0));
+        let deadline = deadline.map(|ms| Duration::from_millis(ms).min(LOOK_AT_CLOCK));
         let retry = (!self.unsaved.is_empty()).then_some(UNSAVED_RETRY);
         let timeout = match (deadline, retry) {
             (Some(a), Some(b)) => a.min(b),

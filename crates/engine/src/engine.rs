@@ -148,7 +148,8 @@ impl<S: Store> Engine<S> {
         let touched = engine.crew.sessions.keys().cloned().collect();
         let batch = Batch { touched, ..Batch::default() };
         let mut step = Step::default();
-        engine.finish(batch, now, &mut step)?;
+        // The wall clock may have been set back since the last line.
+        engine.finish(batch, now.max(last_at), &mut step)?;
         Ok((engine, step))
     }
 
@@ -170,6 +171,12 @@ impl<S: Store> Engine<S> {
         self.head
     }
 
+    /// Returns the stamp of the last line.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
     /// Returns when the next deadline is due.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
@@ -178,6 +185,7 @@ impl<S: Store> Engine<S> {
 
     /// Takes in a batch of inputs as one transaction.
     pub fn take(&mut self, inputs: Vec<Input>, now: Timestamp) -> Step {
+        let now = now.max(self.last_at);
         let mut step = Step::default();
         let mut batch = Batch::default();
         let mut again = Vec::new();

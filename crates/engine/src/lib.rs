@@ -6,6 +6,7 @@
 mod driver;
 mod engine;
 mod memory;
+mod steady;
 
 pub use driver::{Driver, Handle, Published, StartError};
 pub use engine::{Answer, Engine, Input, Job, Lane, NoAnswer, QUICK_MAX, SLOW_MAX, Step};

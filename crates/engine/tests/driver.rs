@@ -428,20 +428,37 @@ fn a_clock_that_jumps_ahead_fires_each_deadline_once() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_neither_spins_nor_stops_the_loop() {
+fn a_clock_that_jumps_back_delays_no_deadline_and_stamps_nothing_earlier() {
     let bench = retrying();
-    bench.clock.now.store(BEGIN - 3_600_000, Ordering::SeqCst);
+    bench.clock.now.store(BEGIN - 365 * 86_400_000, Ordering::SeqCst);
     let looks = bench.clock.looks.load(Ordering::SeqCst);
     bench.spawn("stern");
-    until("the other one is tried", || {
-        bench.state("stern", |session| session.tries.contains_key("workspace"))
-    });
-    assert!(bench.clock.looks.load(Ordering::SeqCst) - looks < 50);
-    assert_eq!(woken(&bench), 0);
-    bench.clock.now.store(BEGIN + 1_000, Ordering::SeqCst);
-    bench.handle.seen(SessionId::from("bow"), vec![]);
-    until("it goes on when time is back", || attempts(&bench) == 2);
+    until("it is tried again although the wall clock says that it is last year", || attempts(&bench) == 2);
+    assert!(bench.clock.looks.load(Ordering::SeqCst) - looks < 100, "it does not spin meanwhile");
+    let stamps: Vec<u64> = bench.log.lines().iter().map(|line| line.at.0).collect();
+    assert!(stamps.is_sorted() && stamps[0] >= BEGIN, "time as the log tells it never goes back: {stamps:?}");
     bench.driver.stop();
+}
+
+#[test]
+fn a_clock_that_was_set_back_between_two_lives_delays_no_deadline() {
+    let log = Log::default();
+    let failing = |job: &Job| match &job.effect {
+        Effect::PrepareWorkspace { .. } => trouble(job, true),
+        _ => well(job),
+    };
+    let first = Bench::new(log.clone(), failing);
+    first.spawn("bow");
+    until("it failed once", || first.state("bow", |session| session.tries.contains_key("workspace")));
+    first.driver.stop();
+    let clock = Arc::new(Hands::default());
+    clock.now.store(BEGIN - 86_400_000, Ordering::SeqCst);
+    let world = World { act: Box::new(well), done: Mutex::default() };
+    let (driver, _) = Driver::start(log.clone(), clock, |_| Ok(Arc::new(world)), drop).unwrap();
+    let handle = driver.handle();
+    let is_up = || handle.crew().sessions[&SessionId::from("bow")].state.live_run().is_some();
+    until("the next life tries again in seconds, not in a day", is_up);
+    driver.stop();
 }
 
 #[test]

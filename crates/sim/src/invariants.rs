@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oarlock_core::crew::{Crew, Line};
-use oarlock_core::ids::SessionId;
+use oarlock_core::ids::{SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Scope};
 use oarlock_core::session::fact::Fact;
 use oarlock_core::session::{Activity, Effect, MessageState, Outcome, Session, Workspace};
@@ -43,6 +43,8 @@ pub struct View<'a> {
     pub world: &'a World,
     /// The last position before the step, and after it as the engine says.
     pub head: (u64, u64),
+    /// The stamp of the last line before the step.
+    pub stamped: Timestamp,
     /// Lines the store took in this step.
     pub lines: &'a [Stamped],
     /// Jobs handed out in this step.
@@ -75,6 +77,7 @@ macro_rules! named {
 /// Every invariant with its name.
 pub const ALL: &[(&str, Invariant)] = named![
     seq_has_no_gaps,
+    stamps_never_go_back,
     replay_equals_live,
     a_restart_reaches_the_same_state,
     a_snapshot_reads_back_the_same,
@@ -140,6 +143,14 @@ pub fn seq_has_no_gaps(view: &View<'_>) -> Result<(), String> {
     }
     let last = view.lines.last().map_or(before, |stamped| stamped.seq);
     ensure(last == head, || format!("the engine is at {head}, the log at {last}"))
+}
+
+/// Time as the log tells it never goes back, whatever the wall clock does.
+pub fn stamps_never_go_back(view: &View<'_>) -> Result<(), String> {
+    let stamps = view.lines.iter().map(|stamped| stamped.at);
+    let earlier = std::iter::once(view.stamped).chain(stamps.clone());
+    let back = earlier.zip(stamps).find(|(before, after)| after < before);
+    ensure(back.is_none(), || format!("a line is stamped before the one before it: {back:?}"))
 }
 
 /// Folding the log gives the state the engine holds.

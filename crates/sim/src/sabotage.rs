@@ -31,6 +31,8 @@ pub enum Sabotage {
     StoreDropsLine,
     /// The store writes another fact than it was given.
     StoreGarbles,
+    /// The store stamps a line with a moment before its own.
+    StoreStampsBack,
     /// The store appends a line when a request is refused.
     RefusalLeavesTrace,
     /// The driver gives each job to two workers.

@@ -84,6 +84,7 @@ pub struct Scenario {
     replayed: Crew,
     settled: BTreeSet<(SessionId, Key)>,
     head: u64,
+    stamped: Timestamp,
     landings: usize,
     requests: u32,
     setting: Setting,
@@ -112,6 +113,7 @@ impl Scenario {
             replayed: Crew::default(),
             settled: BTreeSet::new(),
             head: 0,
+            stamped: Timestamp::default(),
             landings: 0,
             requests: 0,
             setting,
@@ -295,6 +297,7 @@ impl Scenario {
             replayed: &self.replayed,
             world: &self.world,
             head: (self.head, self.engine.head()),
+            stamped: self.stamped,
             lines: &lines,
             handed,
             in_hand: &in_hand,
@@ -306,6 +309,7 @@ impl Scenario {
         };
         let checked = invariants::check(&view, self.setting.only);
         self.head = lines.last().map_or(self.head, |line| line.seq);
+        self.stamped = lines.last().map_or(self.stamped, |line| line.at);
         self.landings = self.world.landings.len();
         checked.map_err(|(invariant, says)| Broken { invariant, says })
     }

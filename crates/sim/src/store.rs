@@ -66,6 +66,11 @@ impl Store for FlakyStore {
                     *fact = Fact::Woke { why: "garbled".into() };
                 }
             }
+            Some(Sabotage::StoreStampsBack) if lines.len() > 1 => {
+                if let Some(last) = lines.last_mut() {
+                    last.at = Timestamp(last.at.0 - 1);
+                }
+            }
             _ => {}
         }
         self.memory().append(&lines, crew)

@@ -14,6 +14,7 @@ const SEEDS: u64 = 3_000;
 /// Which invariant notices which misbehaviour.
 const BITES: &[(&str, Sabotage)] = &[
     ("seq_has_no_gaps", Sabotage::StoreDropsLine),
+    ("stamps_never_go_back", Sabotage::StoreStampsBack),
     ("replay_equals_live", Sabotage::StoreGarbles),
     ("a_restart_reaches_the_same_state", Sabotage::ForgetsStarted),
     ("a_snapshot_reads_back_the_same", Sabotage::SnapshotForgets),

@@ -40,7 +40,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Line>, String> {
         unit: "ms",
         ours,
         peers: vec![("the same with an empty log".into(), empty)],
-        aim: "at most 2x",
+        aim: "under 300 ms",
         note: format!(
             "{FACTS} facts about {SESSIONS} sessions, all over; from the start of \"oarlock start\" to its end"
         ),

@@ -73,7 +73,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Line>, String> {
         unit: "ms",
         ours,
         peers: peer(bare),
-        aim: "under 20 ms",
+        aim: "p99 under 10 ms",
         note,
     };
     Ok(vec![

@@ -45,7 +45,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Line>, String> {
         unit: "MB/s",
         ours,
         peers,
-        aim: "at least 0.8x the bare loop",
+        aim: "at least 0.9x the bare loop, 4x tmux",
         note:
             "from the start of host, loop or program until the last byte is in the file; nobody is attached"
                 .into(),

@@ -23,14 +23,23 @@ pub fn run(plan: &Plan) -> Result<Vec<Line>, String> {
         client.args(["bench", "--peer"]).arg(&hundred.daemon.socket).arg("/v1/sessions");
         bare.0.push(timed_ms(&mut client)?);
     }
-    let line = |what: &str, ours, peers| Line {
+    let line = |what: &str, ours, peers, aim| Line {
         what: what.into(),
         unit: "ms",
         ours,
         peers,
-        aim: "at most 2x the bare client",
+        aim,
         note: String::new(),
     };
+    // Each beside the one started next to it.
+    let over =
+        |whole: &Samples| whole.0.iter().zip(&nothing.0).map(|(ours, nothing)| ours - nothing).collect();
+    let (plain_over, json_over) = (over(&plain), over(&json));
     let peers = vec![("/bin/true".to_owned(), nothing), ("a bare client of the socket".to_owned(), bare)];
-    Ok(vec![line("100 idle sessions", plain, peers.clone()), line("the same with --json", json, peers)])
+    Ok(vec![
+        line("100 idle sessions", plain, peers.clone(), ""),
+        line("over /bin/true", plain_over, vec![], "at most 2 ms"),
+        line("the same with --json", json, peers, ""),
+        line("over /bin/true, with --json", json_over, vec![], "at most 2 ms"),
+    ])
 }

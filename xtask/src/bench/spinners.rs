@@ -45,7 +45,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Line>, String> {
     let note =
         "from the scheduler's own count; nobody is attached, so our hosts keep bytes and draw no screen";
     Ok(vec![
-        line("50 hosts and the daemon", ours, peers, "at most tmux", note),
+        line("50 hosts and the daemon", ours, peers, "under 0.5x tmux", note),
         line("the daemon alone", of_daemon, vec![], "under 0.1 %", ""),
     ])
 }

@@ -9,16 +9,15 @@ use super::http::Http;
 use super::table::{self, Line, Measured};
 use super::{append, boot, feed, flood, idle, list, recover, spawn, spinners, thousand};
 
-/// A row: what it is called, what it measures, whether it runs unasked, and what measures it.
+/// A row: what it is called, what it measures, and what measures it.
 struct Row {
     name: &'static str,
     help: &'static str,
-    unasked: bool,
     run: fn(&Plan) -> Result<Vec<Line>, String>,
 }
 
 const fn row(name: &'static str, help: &'static str, run: fn(&Plan) -> Result<Vec<Line>, String>) -> Row {
-    Row { name, help, unasked: true, run }
+    Row { name, help, run }
 }
 
 const ROWS: &[Row] = &[
@@ -33,7 +32,7 @@ const ROWS: &[Row] = &[
     row("append", "durable facts a second", append::run),
     row("recover", "from kill -9 of the daemon to a correct ls, with 50 live hosts", recover::run),
     row("boot", "start with 100,000 facts in the log", boot::run),
-    Row { name: "thousand", help: "1,000 idle sessions", unasked: false, run: thousand::run },
+    row("thousand", "1,000 idle sessions", thousand::run),
 ];
 
 /// Rows for what oarlock does not do yet: they belong in the table all the same.
@@ -121,9 +120,7 @@ pub fn run(args: &[String]) -> Result<bool, String> {
 
 fn measure(plan: &Plan, wanted: &[&str]) -> Vec<Measured> {
     let mut rows = Vec::new();
-    for row in
-        ROWS.iter().filter(|row| if wanted.is_empty() { row.unasked } else { wanted.contains(&row.name) })
-    {
+    for row in ROWS.iter().filter(|row| wanted.is_empty() || wanted.contains(&row.name)) {
         eprintln!("{}: {}", row.name, row.help);
         rows.push(Measured {
             row: row.name,
@@ -134,18 +131,13 @@ fn measure(plan: &Plan, wanted: &[&str]) -> Vec<Measured> {
         let not_yet =
             NOT_YET.iter().map(|(row, why)| Measured { row, lines: Err(format!("not yet: {why}")) });
         rows.extend(not_yet);
-        let asked = ROWS.iter().filter(|row| !row.unasked);
-        rows.extend(
-            asked.map(|row| Measured { row: row.name, lines: Err(format!("only with --row {}", row.name)) }),
-        );
     }
     rows
 }
 
 fn list_rows() -> bool {
-    for Row { name, help, unasked, .. } in ROWS {
-        let asked = if *unasked { "" } else { " (only when asked for)" };
-        println!("{name:<9} {help}{asked}");
+    for Row { name, help, .. } in ROWS {
+        println!("{name:<9} {help}");
     }
     true
 }
