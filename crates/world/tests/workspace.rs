@@ -465,6 +465,21 @@ fn the_post_checkout_hook_runs_once_after_the_files_are_there() {
 }
 
 #[test]
+fn hooks_that_are_checked_out_with_the_files_run_too() {
+    let repo = Repo::new();
+    let hook = "#!/bin/sh\necho \"$PWD\" >> ../hook-ran\n";
+    repo.write("hooks/post-checkout", hook);
+    repo.git(&["add", "."]);
+    repo.git(&["update-index", "--chmod=+x", "hooks/post-checkout"]);
+    repo.git(&["commit", "--quiet", "-m", "hooks"]);
+    repo.git(&["config", "core.hooksPath", "hooks"]);
+    std::fs::remove_file(repo.root.join("hooks/post-checkout")).unwrap();
+    let ready = prepare(&repo.want("one")).unwrap();
+    assert_eq!(read(&repo.beside(""), "hook-ran"), format!("{}\n", ready.path.display()));
+    assert!(!ready.untouched, "a hook may have written anything");
+}
+
+#[test]
 fn a_clone_has_refs_of_its_own_and_the_project_origin() {
     let repo = Repo::new();
     repo.git(&["remote", "add", "origin", "https://example.org/p.git"]);

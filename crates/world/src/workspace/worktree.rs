@@ -39,11 +39,19 @@ pub(crate) fn make(home: &Home, record: &Record, first: bool) -> Result<Made, Er
         drop(one);
         write_files(&record.path, "HEAD", "oarlock")?;
     }
-    made.untouched = !home.hooks.join("post-checkout").exists();
+    made.untouched = !has_hook(home, &record.path);
     if !made.untouched {
         made.hook_failed = run_hook(&record.path)?;
     }
     Ok(made)
+}
+
+/// Whether a `post-checkout` hook may run in a workspace. Where `core.hooksPath` is relative, each checkout has hooks of its
+/// own.
+fn has_hook(home: &Home, workspace: &Path) -> bool {
+    let checked_out = home.hooks.strip_prefix(&home.root).ok().map(|inside| workspace.join(inside));
+    let folders = [Some(home.hooks.clone()), checked_out];
+    folders.into_iter().flatten().any(|folder| folder.join("post-checkout").exists())
 }
 
 /// Whether nobody else would make this branch: its name holds the workspace's id. One that a person chose might be made by
