@@ -16,7 +16,8 @@ use crate::world::Typist;
 
 /// Moves of the longest script: enough for a few sessions to live, die and come back.
 const MOVES_MAX: usize = 400;
-/// Attempts to make a failing script shorter.
+/// Attempts to make a failing script shorter, unless `OARLOCK_SIM_SHRINKS` says otherwise: whoever plants faults by the
+/// hundred wants to know that one is noticed, not how.
 const SHRINKS_MAX: u32 = 4_000;
 
 /// A case that broke an invariant.
@@ -83,7 +84,9 @@ pub fn script_of(seed: u64) -> Vec<Move> {
 
 /// Returns the generator of a seed, and the script it makes, which can be made shorter.
 fn seeded(seed: u64) -> (TestRunner, impl ValueTree<Value = Vec<Move>>) {
-    let config = Config { failure_persistence: None, max_shrink_iters: SHRINKS_MAX, ..Config::default() };
+    let shrinks = std::env::var("OARLOCK_SIM_SHRINKS").ok().and_then(|text| text.parse().ok());
+    let max_shrink_iters = shrinks.unwrap_or(SHRINKS_MAX);
+    let config = Config { failure_persistence: None, max_shrink_iters, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
