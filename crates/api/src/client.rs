@@ -22,6 +22,8 @@ use crate::{REQUEST_HEADER, TOKEN_HEADER};
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long an ordinary answer may take. Landing waits for git, and the daemon answers by itself before this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
+/// Times something is asked: one daemon may be dying already when it is asked, and the next one die under the request.
+const ASKS_MAX: u32 = 3;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +73,8 @@ impl Client {
         Ok(Self { socket: socket.to_owned().into(), revive: None, runtime, token })
     }
 
-    /// Asks once more, after this was called, when the daemon died before it answered. A wish bears an id, so asking twice
-    /// is wishing once.
+    /// Asks again, after this was called, when the daemon died before it answered. A wish bears an id, so asking again is
+    /// wishing once.
     #[must_use]
     pub fn reviving(mut self, revive: impl Fn() -> Option<PathBuf> + 'static) -> Self {
         self.revive = Some(Box::new(revive));
@@ -137,15 +139,19 @@ impl Client {
         body: &Bytes,
     ) -> Result<Bytes, ClientError> {
         let once = || self.runtime.block_on(self.exchange(method.clone(), path, request, body.clone()));
-        match (once(), &self.revive) {
-            (Err(ClientError::NoDaemon { .. } | ClientError::Broken(_)), Some(revive)) => {
-                if let Some(socket) = revive() {
-                    self.socket.replace(socket);
-                }
-                once()
+        let mut answer = once();
+        for _ in 1..ASKS_MAX {
+            let (Err(ClientError::NoDaemon { .. } | ClientError::Broken(_)), Some(revive)) =
+                (&answer, &self.revive)
+            else {
+                break;
+            };
+            if let Some(socket) = revive() {
+                self.socket.replace(socket);
             }
-            (answer, _) => answer,
+            answer = once();
         }
+        answer
     }
 
     async fn exchange(

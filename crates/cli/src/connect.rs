@@ -35,6 +35,12 @@ pub fn answers(place: &Place) -> bool {
     socket(place).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
 }
 
+/// Tells whether a daemon takes requests. One that was killed goes on listening while the system takes it apart, and
+/// whoever connects then is told nothing.
+fn is_well(place: &Place) -> bool {
+    plain_client(place).is_ok_and(|client| client.get_bytes("/healthz").is_ok())
+}
+
 /// Returns a client of the running daemon, starting one first when none runs. A daemon that dies under a request is
 /// replaced, and the request made again.
 pub fn client(place: &Place) -> Result<Client, CliError> {
@@ -79,15 +85,16 @@ pub fn start(place: &Place) -> Result<(), CliError> {
     // One that was just killed may still hold the lock for a moment, and somebody else may be starting one.
     let deadline = Instant::now() + READY_WAIT;
     loop {
-        if launch(&errors, place)? || wait(LAUNCH_AGAIN, || answers(place)) {
+        if launch(&errors, place)? || wait(LAUNCH_AGAIN, || is_well(place)) {
             return Ok(());
         }
         let why = std::fs::read_to_string(&errors).unwrap_or_default();
         if !why.contains("already running") || Instant::now() > deadline {
             let why =
                 why.lines().map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join(" ");
+            let why = if why.trim().is_empty() { "it ended without a word." } else { why.trim() };
             return Err(CliError::NoDaemon(
-                format!("The daemon could not be started: {}", out::clean(why.trim())),
+                format!("The daemon could not be started: {}", out::clean(why)),
                 format!("Its log is {}; \"oarlock doctor\" looks further.", place.log().display()),
             ));
         }

@@ -1,10 +1,8 @@
 //! The daemon may die at any moment, be started by many at once, and never lose a run.
 
 use std::fs;
-use std::path::Path;
 
 use oarlock_api::wire;
-use oarlock_term::{Probe, probe};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -20,20 +18,13 @@ fn counting() -> String {
     )
 }
 
-/// Returns the processes of a run: host and child.
-fn processes(folder: &Path) -> [i32; 2] {
-    let Ok(Probe::Live(identity)) = probe(folder) else { panic!("the run in {} lives", folder.display()) };
-    let child = identity.child.expect("a live run has a child");
-    [identity.host.pid, child.pid].map(|pid| i32::try_from(pid).unwrap())
-}
-
 #[test]
 fn a_killed_daemon_takes_no_agent_with_it_and_loses_no_byte() {
     let crew = Crew::new();
     let names = ["one", "two", "three", "four"];
     names.iter().for_each(|name| crew.exec(name, &counting()));
     names.iter().for_each(|name| drop(crew.wait_output(name, "line 10\r\n")));
-    let before: Vec<_> = names.iter().map(|name| processes(&crew.run_folder(name))).collect();
+    let before: Vec<_> = names.iter().map(|name| crew.run_processes(name)).collect();
     let daemon = crew.daemon_pid().unwrap();
     crew.kill_daemon();
     assert!(before.iter().flatten().all(|pid| is_alive(*pid)), "hosts and agents go on without a daemon");
@@ -42,7 +33,7 @@ fn a_killed_daemon_takes_no_agent_with_it_and_loses_no_byte() {
     for session in listed.as_array().unwrap() {
         assert_eq!(session["status"], "working", "it was found again as it is: {session}");
     }
-    let after: Vec<_> = names.iter().map(|name| processes(&crew.run_folder(name))).collect();
+    let after: Vec<_> = names.iter().map(|name| crew.run_processes(name)).collect();
     assert_eq!(before, after, "the same hosts and agents, not others");
     let numbered: String = (1..=LINES).map(|number| format!("line {number}\r\n")).collect();
     for name in names {
@@ -154,7 +145,7 @@ fn a_stopped_daemon_leaves_its_agents_and_an_interrupted_one_too() {
     let crew = Crew::new();
     crew.scripted("hours", "work 60s");
     crew.wait_status("hours", "working");
-    let host = processes(&crew.run_folder("hours"));
+    let host = crew.run_processes("hours");
     crew.ok(&["stop"]);
     assert!(crew.daemon_pid().is_none() && host.iter().all(|pid| is_alive(*pid)));
     crew.ok(&["start"]);
@@ -162,5 +153,5 @@ fn a_stopped_daemon_leaves_its_agents_and_an_interrupted_one_too() {
     signal(daemon, Signal::INT);
     until("the daemon to stop", || (!is_alive(daemon)).then_some(()));
     assert_eq!(crew.wait_status("hours", "working")["status"], "working");
-    assert_eq!(processes(&crew.run_folder("hours")), host);
+    assert_eq!(crew.run_processes("hours"), host);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod agents;
+mod crash;
 mod daemon;
 mod events;
 #[path = "../harness/mod.rs"]

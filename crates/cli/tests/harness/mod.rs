@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use oarlock_api::client::Client;
 use oarlock_api::place::Place;
 use oarlock_term::protocol::Watch;
-use oarlock_term::{ConnectOptions, RunDir};
+use oarlock_term::{ConnectOptions, Probe, RunDir, probe};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -209,6 +209,15 @@ impl Crew {
     /// Connects to the host of a session's last run.
     pub fn host(&self, name: &str) -> oarlock_term::Client {
         oarlock_term::Client::connect(&self.run_folder(name)).unwrap()
+    }
+
+    /// Returns the processes of a session's last run, which lives: host and child.
+    pub fn run_processes(&self, name: &str) -> [i32; 2] {
+        let Ok(Probe::Live(identity)) = probe(&self.run_folder(name)) else {
+            panic!("the run of {name} lives")
+        };
+        let child = identity.child.expect("a live run has a child");
+        [identity.host.pid, child.pid].map(|pid| i32::try_from(pid).unwrap())
     }
 
     /// Returns a client of the running daemon, without a token.
