@@ -35,6 +35,9 @@ use crate::{Daemon, stopped, view};
 /// Longest request body, in bytes: a prompt of 512 KiB, escaped at worst sixfold, and some room.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
+/// The code of a wish that the log could not take.
+const STORE_FAILED: &str = "store_failed";
+
 type App = State<Arc<Daemon>>;
 
 /// Makes the router.
@@ -207,7 +210,7 @@ impl Daemon {
             Ok(Err(NoAnswer::Store(error))) => {
                 let mut failure = Failure::inside("record the request", error.as_ref());
                 failure.0 = StatusCode::SERVICE_UNAVAILABLE;
-                failure.1.code = "store_failed".into();
+                failure.1.code = STORE_FAILED.into();
                 failure.1.hint = "Nothing happened. Is the disk full? See \"oarlock doctor\".".into();
                 Err(failure)
             }

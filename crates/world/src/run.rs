@@ -144,8 +144,12 @@ fn environment(
     env
 }
 
-/// Ends a run; its host sees to it whoever dies meanwhile. A run that is over needs nothing.
-pub(crate) fn stop(folder: &Path, grace_ms: u64) -> Result<Vec<Fact>, Trouble> {
+/// Ends a run; its host sees to it whoever dies meanwhile. A run that is over needs nothing. `grace_ms` is the time between
+/// SIGTERM and SIGKILL; 0 kills at once.
+///
+/// # Errors
+/// When its host lives and cannot be told.
+pub fn stop(folder: &Path, grace_ms: u64) -> Result<Vec<Fact>, Trouble> {
     let stopped = Client::connect(folder).and_then(|mut client| match grace_ms {
         0 => client.kill(),
         _ => client.stop(grace_ms),

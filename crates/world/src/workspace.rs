@@ -376,10 +376,13 @@ impl Error {
             Error::InUse { .. } => "stop what runs there first".into(),
             Error::SubmoduleChanged { submodule } => format!("push or drop the work in {submodule} first"),
             Error::Git { source: GitError::TooOld { .. } } => "install a newer git".into(),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "make room, then try again".into()
+            }
+            Error::NotKept { source, .. } => return source.hint(),
             Error::Differs { .. }
             | Error::BeingRemoved { .. }
             | Error::NotOurs { .. }
-            | Error::NotKept { .. }
             | Error::Git { .. }
             | Error::Io { .. } => return None,
         })

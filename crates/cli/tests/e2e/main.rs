@@ -4,6 +4,7 @@
 mod agents;
 mod crash;
 mod daemon;
+mod disk;
 mod events;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -36,6 +37,8 @@ pub struct Crew {
     pub repo: PathBuf,
     /// The whole environment of whatever is started.
     pub env: Vec<(OsString, OsString)>,
+    /// Words of the errors that the daemon is driven to log.
+    errors_expected: Vec<String>,
 }
 
 impl Crew {
@@ -52,7 +55,7 @@ impl Crew {
         fs::create_dir_all(&home).unwrap();
         fs::create_dir_all(&repo).unwrap();
         let env = environment(&home, &state);
-        let crew = Self { _root: folder, root, home, state, repo, env };
+        let crew = Self { _root: folder, root, home, state, repo, env, errors_expected: Vec::new() };
         crew.first_commit();
         crew
     }
@@ -75,6 +78,11 @@ impl Crew {
     /// Takes a variable away.
     pub fn unset(&mut self, name: &str) {
         self.env.retain(|(known, _)| known != name);
+    }
+
+    /// Says that the daemon is going to log errors with these words in them: the fault is not its own.
+    pub fn expect_error(&mut self, words: &str) {
+        self.errors_expected.push(words.into());
     }
 
     /// Prepares a program in the repository, with this world's environment only and nothing on standard input.
@@ -266,7 +274,8 @@ impl Crew {
     pub fn errors_logged(&self) -> Vec<String> {
         let log = fs::read_to_string(self.place().log()).unwrap_or_default();
         let is_error = |line: &&str| line.split_whitespace().nth(1) == Some("ERROR");
-        log.lines().filter(is_error).map(str::to_owned).collect()
+        let is_expected = |line: &str| self.errors_expected.iter().any(|words| line.contains(words));
+        log.lines().filter(is_error).filter(|line| !is_expected(line)).map(str::to_owned).collect()
     }
 
     /// Ends the daemon and every run by id, and returns the processes that were left over after that.
@@ -302,6 +311,57 @@ impl Drop for Crew {
         assert!(left.is_empty(), "a test leaves no process behind, and these were left: {left:#?}");
         assert!(errors.is_empty(), "a daemon that logs an error has a fault: {errors:#?}");
     }
+}
+
+/// A file system of its own, with little room.
+pub struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// Mounts one. `None`, said aloud, where this user may not.
+    pub fn mount(test: &str, megabytes: u32) -> Option<Self> {
+        let folder = tempfile::Builder::new().prefix("oar").tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=700"), "tmpfs"]).arg(folder.path());
+        let mounted = mount.output();
+        if mounted.as_ref().is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder));
+        }
+        let why = mounted.map_or_else(|error| error.to_string(), |output| text(&output.stderr));
+        skipped(test, why.trim());
+        None
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all the room there is, until the file is removed.
+    pub fn fill(&self) -> PathBuf {
+        let filler = self.path().join("filler");
+        let mut file = fs::File::create(&filler).unwrap();
+        // The last bytes go one by one: a write that does not fit whole may be refused whole.
+        for piece in [&[0; 4096][..], &[0]] {
+            while file.write_all(piece).is_ok() {}
+        }
+        filler
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.path()).status();
+        assert!(
+            unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "nobody is left on the disk"
+        );
+    }
+}
+
+/// Says that a test cannot run here, where the runner does not swallow it.
+pub fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED {test}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// The environment of a test: nothing of the machine's but the programs, and an identity for git.

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::extract::{Body, Named, Requested};
 use super::sessions::parse_name;
-use super::{Answered, App};
+use super::{Answered, App, Failure, STORE_FAILED, blocking};
 use crate::token::Bearer;
 use crate::{Daemon, view};
 
@@ -80,6 +80,24 @@ async fn carry_out(
     settle(daemon, &id, wait, settled).await.map(Json)
 }
 
+/// Ends a session's agent. A log that takes nothing does not keep an agent alive: it may be the one that fills the disk.
+async fn end(daemon: &Daemon, session: &str, wish: Request, grace_ms: u64) -> Answered<Json<wire::Changed>> {
+    let ended = carry_out(daemon, session, wish, END_WAIT, at_rest).await;
+    let Err(Failure(status, mut error)) = ended else { return ended };
+    let id = daemon.find(session)?;
+    let scope = daemon.scope(&id)?;
+    let live = scope.state.live_run().filter(|_| error.code == STORE_FAILED);
+    let Some(live) = live else { return Err(Failure(status, error)) };
+    let folder = daemon.place.run(id.as_str(), live.id.0);
+    blocking(move || oarlock_world::run::stop(&folder, grace_ms)).await??;
+    let name = &scope.state.name;
+    error.code = "not_recorded".into();
+    error.message =
+        format!("The agent of {name} was told to end, and that is not recorded. {}", error.message);
+    error.hint = "Make room; its end is recorded then. See \"oarlock doctor\".".into();
+    Err(Failure(status, error))
+}
+
 async fn settle(
     daemon: &Daemon,
     id: &SessionId,
@@ -133,7 +151,7 @@ async fn stop(
     Requested(request): Requested,
     Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
-    carry_out(&daemon, &session, Request::Stop(request), END_WAIT, at_rest).await
+    end(&daemon, &session, Request::Stop(request), STOP_GRACE_MS).await
 }
 
 /// Kills the agent and all of its processes at once.
@@ -144,7 +162,7 @@ async fn kill(
     Requested(request): Requested,
     Named(session): Named,
 ) -> Answered<Json<wire::Changed>> {
-    carry_out(&daemon, &session, Request::Kill(request), END_WAIT, at_rest).await
+    end(&daemon, &session, Request::Kill(request), 0).await
 }
 
 /// Brings the agent up again in its workspace.
