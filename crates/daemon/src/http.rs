@@ -256,7 +256,19 @@ impl Daemon {
     }
 }
 
-/// Runs something that blocks (git, the disk) on a thread of its own.
+/// Requests that block on git or the disk at once: each has a thread while it does.
+const BLOCKING_MAX: usize = 16;
+
+/// Runs something that blocks (git, the disk) on a thread of its own. The system may have none left, which is told.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Answered<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::inside("finish the request", &error))
+    static ROOM: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(BLOCKING_MAX);
+    let seat = ROOM.acquire().await;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("request".into()).spawn(move || {
+        // A caller that hung up wants no answer.
+        drop(tell.send(work()));
+        drop(seat);
+    });
+    thread.map_err(|error| Failure::inside("start a thread for the request", &error))?;
+    told.await.map_err(|error| Failure::inside("finish the request", &error))
 }
