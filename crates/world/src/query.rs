@@ -124,6 +124,9 @@ impl World {
             return Err(no_workspace(session));
         };
         let path = Path::new(&checkout.path);
+        if !path.is_dir() {
+            return Err(of(&workspace::Error::NotARepository { path: path.to_owned() }));
+        }
         if stat {
             let (changes, cut) =
                 workspace::changes(path, &base, &DiffWant::default()).map_err(|error| of(&error))?;
