@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use oarlock_api::place::Place;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::footing::identity;
 
 /// Who the running daemon is and where it listens. Only the lock says whether it is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub fn read_note(place: &Place) -> Option<Note> {
 
 /// Holds the lock of a state folder until dropped.
 pub(crate) struct Instance {
-    _lock: File,
+    lock: File,
 }
 
 impl Instance {
@@ -43,10 +45,16 @@ impl Instance {
             .mode(0o600)
             .open(place.lock())?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _lock: lock })),
+            Ok(()) => Ok(Some(Self { lock })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Tells whether the lock that is held is the one that another daemon would find.
+    pub(crate) fn is_in_place(&self, place: &Place) -> bool {
+        let held = self.lock.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+        held.is_some() && held == identity(&place.lock())
     }
 }
 

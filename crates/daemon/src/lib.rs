@@ -3,6 +3,7 @@
 mod event;
 mod examine;
 mod feed;
+mod footing;
 mod http;
 mod instance;
 mod log;

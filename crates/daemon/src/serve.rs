@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::feed::Feed;
+use crate::footing::Lookout;
 use crate::instance::{Instance, Note, write_note};
 use crate::token::Tokens;
 use crate::{Daemon, Patience, WallClock, http, log, now, stopped};
@@ -101,7 +102,7 @@ pub fn run_patiently(place: &Place, options: &Options, patience: Patience) -> Re
     }
     // The folder the daemon was started in may be deleted under it; the state folder is its own.
     std::env::set_current_dir(place.state()).map_err(system("enter the state folder"))?;
-    let ran = run_locked(place, options, patience);
+    let ran = run_locked(place, options, patience, &instance);
     if let Err(error) = &ran {
         error!(error = %chain(error), "the daemon did not start");
     }
@@ -114,7 +115,12 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     format!("{error}{source}")
 }
 
-fn run_locked(place: &Place, options: &Options, patience: Patience) -> Result<(), DaemonError> {
+fn run_locked(
+    place: &Place,
+    options: &Options,
+    patience: Patience,
+    instance: &Instance,
+) -> Result<(), DaemonError> {
     let mut store = SqliteStore::open(&place.database()).map_err(DaemonError::Store)?;
     store.prune_if_long().map_err(DaemonError::Store)?;
     if cfg!(debug_assertions) {
@@ -155,11 +161,22 @@ fn run_locked(place: &Place, options: &Options, patience: Patience) -> Result<()
     write_note(place, &note).map_err(system("write the note"))?;
     info!(pid = note.pid, socket = %socket.display(), "daemon ready");
     ready(options);
+    let stop = daemon.shutdown.clone();
+    let lookout = Lookout::keep(&[&place.lock(), &socket], move || {
+        warn!("the lock or the socket was taken away; another daemon may take over");
+        stop.send_replace(true);
+    });
+    if let Err(error) = &lookout {
+        warn!(%error, "nobody watches whether the state folder stays");
+    }
     runtime.block_on(serve(listener, daemon));
+    drop(lookout);
     driver.stop();
-    // A later daemon makes them anew; a client that finds neither starts one.
-    drop(std::fs::remove_file(&socket));
-    drop(std::fs::remove_file(place.note()));
+    if instance.is_in_place(place) {
+        // A later daemon makes them anew; a client that finds neither starts one.
+        drop(std::fs::remove_file(&socket));
+        drop(std::fs::remove_file(place.note()));
+    }
     runtime.shutdown_timeout(Duration::from_secs(1));
     info!("daemon stopped; sessions go on");
     Ok(())

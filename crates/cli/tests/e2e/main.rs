@@ -1,6 +1,7 @@
 //! End to end: the built program, real git, real hosts, a real daemon. Each test is a claim and has a world of its own.
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
+mod access;
 mod agents;
 mod crash;
 mod daemon;
@@ -11,5 +12,6 @@ mod harness;
 mod landing;
 mod messages;
 mod places;
+mod repositories;
 mod surface;
 mod trash;
