@@ -148,19 +148,22 @@ fn uncommitted_work_is_not_left_behind_unasked() {
 #[test]
 fn a_hostile_subject_is_harmless_wherever_it_is_shown() {
     let crew = Crew::new();
-    let commit = "echo x >x.txt && git add . && git commit -qm \"$(printf 'evil\\r\\033[2J\\033]0;owned\\007\\003 ^C end')\"";
+    let commit = "echo x >\"$(printf 'x\\033[2J\\r\\003.txt')\" && git add . && \
+                  git commit -qm \"$(printf 'evil\\r\\033[2J\\033]0;owned\\007\\003 ^C \\302\\233 end')\"";
     crew.exec("evil", commit);
     crew.wait_status("evil", "done");
     let harmless = |arguments: &[&str]| {
         let output = crew.run(arguments);
         let shown = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        let obeyed = shown.chars().find(|c| c.is_control() && *c != '\n');
+        let obeyed = shown.chars().find(|c| c.is_control() && !"\n\t".contains(*c));
         assert_eq!(obeyed, None, "{arguments:?} would drive a terminal: {shown:?}");
         shown
     };
     assert!(harmless(&["land", "evil", "--dry-run"]).contains("evil"));
     harmless(&["land", "evil", "--dry-run", "--json"]);
-    harmless(&["show", "evil"]);
+    for arguments in ["show evil", "why evil", "ls", "diff evil --stat", "events", "logs evil", "status"] {
+        harmless(&arguments.split(' ').collect::<Vec<_>>());
+    }
     harmless(&["land", "evil"]);
     crew.wait_gone("evil");
     crew.ok(&["undo", "evil"]);

@@ -3,13 +3,18 @@
 
 mod access;
 mod agents;
+mod clients;
+mod clock;
 mod crash;
 mod daemon;
 mod disk;
 mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod hosts;
 mod landing;
+mod limits;
+mod log;
 mod messages;
 mod places;
 mod repositories;
