@@ -71,7 +71,7 @@ fn a_daemon_without_file_handles_says_so_and_goes_on_when_there_are_some() {
     let (daemon, before) = (crew.daemon_pid().unwrap(), crew.run_processes("list"));
     let own = getrlimit(Resource::Nofile);
     let limit = |current: Option<u64>| {
-        prlimit(Pid::from_raw(daemon), Resource::Nofile, Rlimit { current, ..own.clone() }).unwrap()
+        prlimit(Pid::from_raw(daemon), Resource::Nofile, Rlimit { current, ..own }).unwrap()
     };
     let open = fs::read_dir(format!("/proc/{daemon}/fd")).unwrap().count() as u64;
     // One connection fits, and no child's pipes beside it.
