@@ -9,8 +9,10 @@ use crate::harness::{Crew, is_alive, text, until};
 
 /// Bytes of the one long line.
 const LINE_BYTES: usize = 10_000_000;
-/// Memory that a process may gain from a line of that length: less than a copy of it for each reader.
-const GAIN_KIB_MAX: u64 = 48 * 1024;
+/// Memory that the daemon may gain from it: it reads in pieces of 4 MiB, and some are on their way at once.
+const DAEMON_GAIN_KIB_MAX: u64 = 24 << 10;
+/// Memory that a host may ever take, the line on its screen included: less than the line.
+const HOST_KIB_MAX: u64 = 8 << 10;
 
 /// Returns the most memory that a process ever held (VmHWM, proc(5)).
 fn peak_kib(pid: i32) -> u64 {
@@ -20,12 +22,12 @@ fn peak_kib(pid: i32) -> u64 {
 }
 
 #[test]
-fn ten_megabytes_in_one_line_are_kept_shown_and_cost_no_memory() {
+fn ten_megabytes_in_one_line_are_kept_and_shown_piece_by_piece() {
     let crew = Crew::new();
     crew.exec("flood", &format!("until [ -e go ]; do sleep 0.05; done; rm go; head -c {LINE_BYTES} /dev/zero | tr '\\0' x; sleep 600"));
     crew.wait_status("flood", "working");
-    let (daemon, [host, _]) = (crew.daemon_pid().unwrap(), crew.run_processes("flood"));
-    let before = [daemon, host].map(peak_kib);
+    let daemon = crew.daemon_pid().unwrap();
+    let before = peak_kib(daemon);
     fs::write(crew.workspace("flood").join("go"), "").unwrap();
     let log = crew.run_folder("flood").join("output.log");
     until("the whole line", || (fs::metadata(&log).unwrap().len() == LINE_BYTES as u64).then_some(()));
@@ -45,7 +47,7 @@ fn ten_megabytes_in_one_line_are_kept_shown_and_cost_no_memory() {
     let why = crew.ok(&["why", "flood"]);
     assert!(why.len() < 2_000, "its last words are cut: {} bytes", why.len());
     let after = peak_kib(daemon);
-    assert!(after - before[0] < GAIN_KIB_MAX, "the daemon had {} KiB and needed {after}", before[0]);
+    assert!(after - before < DAEMON_GAIN_KIB_MAX, "the daemon had {before} KiB and needed {after}");
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn a_host_shows_a_line_of_ten_megabytes_without_holding_it() {
     });
     let [host, _] = crew.run_processes("flood");
     crew.host("flood").snapshot().unwrap();
-    assert!(peak_kib(host) < GAIN_KIB_MAX, "the host needed {} KiB", peak_kib(host));
+    assert!(peak_kib(host) < HOST_KIB_MAX, "the host needed {} KiB", peak_kib(host));
 }
 
 #[test]

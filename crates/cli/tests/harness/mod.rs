@@ -350,11 +350,12 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.path()).status();
-        assert!(
-            unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(),
-            "nobody is left on the disk"
-        );
+        // What was just killed may hold its files for a moment longer.
+        let unmounted = wait(Duration::from_secs(10), || {
+            let unmounted = Command::new("umount").arg(self.path()).output();
+            unmounted.is_ok_and(|output| output.status.success()).then_some(())
+        });
+        assert!(unmounted.is_some() || std::thread::panicking(), "nobody is left on the disk");
     }
 }
 
