@@ -103,6 +103,21 @@ fn stopping_an_agent_ends_what_it_left_in_other_sessions_of_the_system() {
 }
 
 #[test]
+fn an_agent_stopped_while_it_starts_is_gone_when_that_is_said() {
+    let crew = Crew::new();
+    for number in 0..16 {
+        let name = format!("brief-{number}");
+        crew.exec(&name, "sleep 600");
+        // Another moment of the start each time: from the wish to the live agent it takes some tens of milliseconds.
+        let moment = Instant::now() + Duration::from_millis(4 * number);
+        until("the moment", || (Instant::now() >= moment).then_some(()));
+        assert_eq!(crew.ok(&["stop", &name]), format!("Stopped {name}.\n"));
+        crew.ok(&["rm", &name]);
+    }
+    assert_eq!(crew.processes(), [crew.daemon_pid().unwrap()], "nobody came up afterwards");
+}
+
+#[test]
 fn an_agent_that_ignores_the_request_to_leave_is_ended_after_the_grace() {
     let crew = Crew::new();
     crew.scripted("stuck", "ignore-term ; say ready ; hang");

@@ -8,6 +8,7 @@ use axum::extract::{Extension, State};
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::{MessageId, SessionId};
+use oarlock_core::machine::Scope;
 use oarlock_core::session::fact::{Author, Farewell};
 use oarlock_core::session::{Refusal, Request, STOP_GRACE_MS, Session, Workspace};
 use utoipa_axum::router::OpenApiRouter;
@@ -73,7 +74,7 @@ async fn carry_out(
     session: &str,
     wish: Request,
     wait: Duration,
-    settled: fn(&Session) -> bool,
+    settled: fn(&Scope<Session>) -> bool,
 ) -> Answered<Json<wire::Changed>> {
     let id = daemon.find(session)?;
     daemon.wish(Wish::Session(id.clone(), wish)).await?;
@@ -102,9 +103,9 @@ async fn settle(
     daemon: &Daemon,
     id: &SessionId,
     wait: Duration,
-    settled: fn(&Session) -> bool,
+    settled: fn(&Scope<Session>) -> bool,
 ) -> Answered<wire::Changed> {
-    let is_settled = |crew: &Crew| crew.sessions.get(id).filter(|scope| settled(&scope.state)).map(|_| ());
+    let is_settled = |crew: &Crew| crew.sessions.get(id).filter(|scope| settled(scope)).map(|_| ());
     let settled = daemon.until(wait, is_settled).await.is_some();
     let scope = daemon.scope(id)?;
     Ok(wire::Changed { session: view::session(id, &scope), settled, trash: view::trash(&scope.state) })
@@ -115,7 +116,7 @@ async fn part(
     daemon: &Daemon,
     id: &SessionId,
     wish: Request,
-    settled: fn(&Session) -> bool,
+    settled: fn(&Scope<Session>) -> bool,
 ) -> Answered<Json<wire::Changed>> {
     daemon.wish(Wish::Session(id.clone(), wish)).await?;
     let changed = settle(daemon, id, WORKSPACE_WAIT, settled).await?;
@@ -127,20 +128,22 @@ async fn part(
     Ok(Json(changed))
 }
 
-fn at_rest(session: &Session) -> bool {
-    session.live_run().is_none()
+/// Tells whether no agent runs, and none is about to: one whose start was under way when it was stopped comes up first.
+fn at_rest(scope: &Scope<Session>) -> bool {
+    let starts = scope.started.iter().any(|key| key.kind() == "run");
+    scope.state.live_run().is_none() && !starts
 }
 
-fn parted(session: &Session) -> bool {
-    match &session.parting {
+fn parted(scope: &Scope<Session>) -> bool {
+    match &scope.state.parting {
         Some(parting) if parting.refused.is_some() => true,
-        Some(_) => at_rest(session) && !matches!(session.workspace, Workspace::Ready(_)),
+        Some(_) => at_rest(scope) && !matches!(scope.state.workspace, Workspace::Ready(_)),
         None => true,
     }
 }
 
-fn back(session: &Session) -> bool {
-    session.parting.as_ref().is_none_or(|parting| parting.undo_refused.is_some())
+fn back(scope: &Scope<Session>) -> bool {
+    scope.state.parting.as_ref().is_none_or(|parting| parting.undo_refused.is_some())
 }
 
 /// Stops the agent: SIGTERM to all of its processes, SIGKILL after 10 s.
@@ -175,7 +178,8 @@ async fn resume(
     Named(session): Named,
     Body(body): Body<wire::Resume>,
 ) -> Answered<Json<wire::Changed>> {
-    let up = |session: &Session| {
+    let up = |scope: &Scope<Session>| {
+        let session = &scope.state;
         session.live_run().is_some() || session.run_wanted.is_none() || session.stuck_on("run").is_some()
     };
     carry_out(&daemon, &session, Request::Resume(request, body.prompt), END_WAIT, up).await
