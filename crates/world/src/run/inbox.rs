@@ -56,29 +56,57 @@ pub(crate) struct Pass {
 
 /// Reads complete lines from an offset on. A missing file is an empty one.
 pub(crate) fn read(run: &Path, cursor: u64, agent: &dyn Agent) -> io::Result<Pass> {
-    let mut pass = Pass { cursor, ..Pass::default() };
     // The file is the agent's: a pipe in its place must not make everybody wait, nor a link show something else.
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
     let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(file(run)) {
         Ok(file) if file.metadata()?.is_file() => file,
         Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pass),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Pass { cursor, ..Pass::default() });
+        }
         Err(error) => return Err(error),
     };
-    file.seek(SeekFrom::Start(cursor))?;
+    pass_over(&mut file, cursor, agent, LIMITS)
+}
+
+/// What one pass takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most bytes read.
+    pub pass: u64,
+    /// Longest line, its end included.
+    pub report: usize,
+}
+
+const LIMITS: Limits = Limits { pass: PASS_BYTES_MAX, report: REPORT_BYTES_MAX };
+
+/// Reads complete lines from an offset on, within limits.
+pub(crate) fn pass_over(
+    file: &mut (impl Read + Seek),
+    cursor: u64,
+    agent: &dyn Agent,
+    limits: Limits,
+) -> io::Result<Pass> {
+    let mut pass = Pass { cursor, ..Pass::default() };
+    // The byte before the cursor tells whether the last pass ended inside a line that was too long for it.
+    let before = cursor.min(1);
+    file.seek(SeekFrom::Start(cursor - before))?;
     let mut bytes = Vec::new();
-    file.take(PASS_BYTES_MAX).read_to_end(&mut bytes)?;
-    let full = bytes.len() as u64 == PASS_BYTES_MAX;
+    file.take(limits.pass + before).read_to_end(&mut bytes)?;
+    let (last, bytes) = bytes.split_at(bytes.len().min(before as usize));
+    let mut is_rest = last.first().is_some_and(|byte| *byte != b'\n');
+    let full = bytes.len() as u64 == limits.pass;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         if line.last() != Some(&b'\n') {
             // A line longer than a whole pass can never be read: it is stepped over piece by piece.
-            if full && line.len() as u64 == PASS_BYTES_MAX {
-                pass.cursor += PASS_BYTES_MAX;
+            if full && line.len() as u64 == limits.pass {
+                pass.cursor += limits.pass;
             }
             break;
         }
         pass.cursor += line.len() as u64;
-        if let Ok(report) = serde_json::from_slice::<Report>(line) {
+        let is_skipped = std::mem::take(&mut is_rest) || line.len() > limits.report;
+        if !is_skipped && let Ok(report) = serde_json::from_slice::<Report>(line) {
             pass.seen.extend(agent.read(&report).into_iter().map(|observation| (observation, pass.cursor)));
         }
     }
@@ -160,6 +188,33 @@ mod tests {
         std::fs::write(file(run.path()), vec![b'x'; PASS_BYTES_MAX as usize + 10]).unwrap();
         let pass = read(run.path(), 0, &Scripted).unwrap();
         assert_eq!((pass.cursor, pass.more), (PASS_BYTES_MAX, true));
+    }
+
+    #[test]
+    fn the_end_of_a_line_that_is_too_long_is_no_report() {
+        let run = run_folder();
+        let report = b"{\"event\":\"permission_resolved\"}\n";
+        // What is left of the line after whole passes would make a report of its own.
+        std::fs::write(file(run.path()), [vec![b'x'; PASS_BYTES_MAX as usize], report.to_vec()].concat())
+            .unwrap();
+        tell(run.path(), "turn_started");
+        let first = read(run.path(), 0, &Scripted).unwrap();
+        assert_eq!((first.cursor, first.seen.len()), (PASS_BYTES_MAX, 0));
+        let second = read(run.path(), first.cursor, &Scripted).unwrap();
+        assert_eq!(second.seen.len(), 1, "{second:?}");
+        assert_eq!(second.seen[0].0, Observation::TurnStarted);
+    }
+
+    #[test]
+    fn a_line_longer_than_a_report_is_skipped_whole() {
+        let run = run_folder();
+        let what = "y".repeat(REPORT_BYTES_MAX);
+        let line = json!({"event": "permission_asked", "payload": {"what": what}}).to_string() + "\n";
+        std::fs::write(file(run.path()), &line).unwrap();
+        tell(run.path(), "turn_started");
+        let pass = read(run.path(), 0, &Scripted).unwrap();
+        assert_eq!(pass.seen.len(), 1);
+        assert!(pass.cursor > line.len() as u64, "the cursor is past both lines");
     }
 
     #[test]
