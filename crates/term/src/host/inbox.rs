@@ -34,11 +34,18 @@ impl Inbox {
     pub fn open(run: &RunDir) -> io::Result<Self> {
         let file = open_private(&run.input())?;
         let mut states = HashMap::new();
-        for line in BufReader::new(&file).lines() {
-            if let Ok(line) = serde_json::from_str::<Line>(&line?) {
+        let mut reader = BufReader::new(&file);
+        // Bytes, not text: a line may be cut in the middle of a character.
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if !line.ends_with(b"\n") {
+                // What comes next must not become a part of it.
+                (&file).write_all(b"\n")?;
+            } else if let Ok(line) = serde_json::from_slice::<Line>(&line) {
                 // Whatever was queued in a host before this one has been typed or never will be.
                 states.insert(line.id, MessageState::Typed);
             }
+            line.clear();
         }
         Ok(Self { file, states })
     }
@@ -70,5 +77,26 @@ impl Inbox {
         line.push(b'\n');
         // One write: with O_APPEND a line is whole or cut at the end, never mixed.
         (&self.file).write_all(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cut_short_by_a_crash_costs_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::new(dir.path());
+        Inbox::open(&run).unwrap().accept("zürich", 3).unwrap();
+        let whole = std::fs::read(run.input()).unwrap();
+        for cut in 1..whole.len() {
+            std::fs::write(run.input(), &whole[..cut]).unwrap();
+            let mut inbox = Inbox::open(&run).unwrap();
+            assert_eq!(inbox.state("zürich"), MessageState::Unknown, "cut at {cut}: it was never acted on");
+            inbox.accept("next", 1).unwrap();
+            let again = Inbox::open(&run).unwrap();
+            assert_eq!(again.state("next"), MessageState::Typed, "cut at {cut}: it must not be typed twice");
+        }
     }
 }
