@@ -90,7 +90,8 @@ pub fn render(dir: &Path, upto: Option<u64>, size: Size) -> Result<Screen, Scree
 /// A screen that follows a file.
 pub(crate) struct Model {
     parser: vt100::Parser<Title>,
-    /// How much of the file it has seen.
+    /// How much of the file it has seen. Of a character that has not come whole it has seen nothing: the parser would lose
+    /// what follows one that never does.
     offset: u64,
     size: Size,
 }
@@ -134,9 +135,13 @@ impl Model {
             if count == 0 {
                 break;
             }
-            let start = if std::mem::take(&mut align) { first_line(&buffer[..count]) } else { 0 };
-            self.parser.process(&buffer[start..count]);
-            self.offset += count as u64;
+            let whole = count - half_character(&buffer[..count]);
+            if whole == 0 {
+                break;
+            }
+            let start = if std::mem::take(&mut align) { first_line(&buffer[..whole]) } else { 0 };
+            self.parser.process(&buffer[start..whole]);
+            self.offset += whole as u64;
         }
         Ok(())
     }
@@ -209,6 +214,11 @@ fn unfinished(tail: &[u8]) -> usize {
     {
         return tail.len() - at;
     }
+    half_character(tail)
+}
+
+/// Returns how many bytes at the end are the start of a character that has not come whole.
+fn half_character(tail: &[u8]) -> usize {
     // The longest character has four bytes, so an unfinished one at most three.
     for back in 1..=tail.len().min(3) {
         let byte = tail[tail.len() - back];
@@ -279,6 +289,25 @@ mod tests {
             parser.process(rest);
             assert_eq!(parser.screen().contents(), direct(bytes).1, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_screen_is_the_same_wherever_a_broken_character_was_cut() {
+        // A byte that belongs to no character stands where the parser still looks for the end of one that was cut.
+        let bytes = b"a\xe2\x94Gr\xc3\xbc\xc3\x9fe\x80\xe2\x94\x80x\xf0\x9fy\xe2";
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("output.log");
+        write(&path, bytes).unwrap();
+        let file = File::open(path).unwrap();
+        let whole = render(dir.path(), None, SIZE).unwrap();
+        for cut in 0..bytes.len() as u64 {
+            let mut model = Model::new(SIZE);
+            for upto in [cut, bytes.len() as u64] {
+                model.catch_up(&file, upto, Modes::default()).unwrap();
+            }
+            assert_eq!(model.screen(&file).unwrap(), whole, "cut at {cut}");
+        }
+        assert!(whole.lines[0].contains("Grüße"), "{:?}", whole.lines);
     }
 
     #[test]
