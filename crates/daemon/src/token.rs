@@ -63,11 +63,14 @@ impl Tokens {
     /// Returns whom a token speaks for, or `None` when this daemon did not make it.
     pub(crate) fn check(&self, token: &str) -> Option<Bearer> {
         let mut parts = token.splitn(3, '.');
-        let (session, run, hex) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
-        let hash: Vec<u8> = (0..hex.len())
-            .step_by(2)
-            .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-            .collect::<Option<_>>()?;
+        let (session, number, hex) = (parts.next()?, parts.next()?, parts.next()?);
+        let run: u32 = number.parse().ok()?;
+        // A run has one token: `+1`, `01` and `AB` would be other spellings of one that was given out.
+        let is_ours =
+            run.to_string() == number && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let pairs = hex.as_bytes().chunks(2).filter(|_| is_ours);
+        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let hash: Vec<u8> = pairs.map(byte).collect::<Option<_>>()?;
         // Compared in constant time.
         self.mac(session, run).verify_slice(&hash).ok()?;
         Some(Bearer { session: session.into(), run })
@@ -102,6 +105,9 @@ mod tests {
             token.replace("abc.1", "abc.2"),
             token.replace("abc", "abd"),
             format!("{token}00"),
+            token.replace("abc.1", "abc.+1"),
+            token.replace("abc.1", "abc.01"),
+            token.to_uppercase().replace("ABC", "abc"),
             "".into(),
             "a.b".into(),
             "a.1.zz".into(),
@@ -109,6 +115,15 @@ mod tests {
         ] {
             assert_eq!(tokens.check(&forged), None, "{forged} was not made here");
         }
+        // "+f" is a number, too.
+        let with_plus = |run| {
+            let token = tokens.issue("abc", run);
+            let hex = token.rfind('.')? + 1;
+            let at = (hex..token.len()).step_by(2).find(|at| token.as_bytes()[*at] == b'0')?;
+            Some(format!("{}+{}", &token[..at], &token[at + 1..]))
+        };
+        let forged = (0..100).find_map(with_plus).unwrap();
+        assert_eq!(tokens.check(&forged), None, "{forged} was not made here");
         assert_eq!(
             Tokens { secret: [8; SECRET_BYTES] }.check(&token),
             None,
