@@ -221,7 +221,7 @@ impl Client {
             while let Some(piece) = body.frame().await {
                 let Ok(data) = piece.map_err(broken)?.into_data() else { continue };
                 pending.extend_from_slice(&data);
-                for frame in take_frames(&mut pending)? {
+                while let Some(frame) = take_frame(&mut pending)? {
                     if !each(frame) {
                         return Ok(());
                     }
@@ -232,18 +232,24 @@ impl Client {
     }
 }
 
-/// Takes the complete events off a buffer of the text/event-stream format (WHATWG HTML, server-sent events).
-fn take_frames(pending: &mut Vec<u8>) -> Result<Vec<wire::Frame>, ClientError> {
-    let mut frames = Vec::new();
+/// Takes the next frame off a buffer of the text/event-stream format (WHATWG HTML, server-sent events), when it is there whole.
+/// Comments and events without data are stepped over.
+///
+/// # Errors
+/// When an event's data is no frame, or the event does not end.
+pub(crate) fn take_frame(pending: &mut Vec<u8>) -> Result<Option<wire::Frame>, ClientError> {
     while let Some(end) = pending.windows(2).position(|pair| pair == b"\n\n") {
         let event: Vec<u8> = pending.drain(..end + 2).collect();
-        for line in event.split(|byte| *byte == b'\n') {
-            if let Some(data) = line.strip_prefix(b"data: ") {
-                frames.push(serde_json::from_slice(data).map_err(broken)?);
-            }
+        let data = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:"));
+        let data: Vec<&[u8]> = data.map(|data| data.strip_prefix(b" ").unwrap_or(data)).collect();
+        if !data.is_empty() {
+            return serde_json::from_slice(&data.join(&b'\n')).map(Some).map_err(broken);
         }
     }
-    Ok(frames)
+    if pending.len() > ANSWER_BYTES_MAX {
+        return Err(broken(io::Error::new(io::ErrorKind::FileTooLarge, "an event does not end")));
+    }
+    Ok(None)
 }
 
 fn refusal(status: StatusCode, bytes: &[u8]) -> ClientError {
@@ -260,16 +266,38 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ClientError {
 mod tests {
     use super::*;
 
+    /// Returns the frames of a feed cut in two, and whether it ended in an error.
+    fn cut(text: &[u8], at: usize) -> (Vec<wire::Frame>, bool) {
+        let mut pending = Vec::new();
+        let mut frames = Vec::new();
+        for piece in [&text[..at], &text[at..]] {
+            pending.extend_from_slice(piece);
+            loop {
+                match take_frame(&mut pending) {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(_) => return (frames, true),
+                }
+            }
+        }
+        (frames, false)
+    }
+
     #[test]
     fn frames_come_whole_however_the_bytes_are_cut() {
         let text =
-            b": hello\n\nid: 7\ndata: {\"type\":\"reset\",\"seq\":7}\n\ndata: {\"type\":\"cut_off\"}\n\n";
-        for cut in 0..text.len() {
-            let mut pending = text[..cut].to_vec();
-            let mut frames = take_frames(&mut pending).unwrap();
-            pending.extend_from_slice(&text[cut..]);
-            frames.extend(take_frames(&mut pending).unwrap());
-            assert_eq!(frames, [wire::Frame::Reset { seq: 7 }, wire::Frame::CutOff], "cut at {cut}");
+            b": hello\n\nid: 7\ndata: {\"type\":\"reset\",\"seq\":7}\n\ndata:{\"type\":\ndata: \"cut_off\"}\n\n";
+        for at in 0..text.len() {
+            let expected = [wire::Frame::Reset { seq: 7 }, wire::Frame::CutOff];
+            assert_eq!(cut(text, at), (expected.to_vec(), false), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_a_broken_frame_is_heard_however_the_bytes_are_cut() {
+        let text = b"data: {\"type\":\"reset\",\"seq\":7}\n\ndata: {\"type\":\"no\"}\n\ndata: {}\n\n";
+        for at in 0..text.len() {
+            assert_eq!(cut(text, at), (vec![wire::Frame::Reset { seq: 7 }], true), "cut at {at}");
         }
     }
 }
