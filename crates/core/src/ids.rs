@@ -68,7 +68,7 @@ text_id!(
     TrashId
 );
 text_id!(
-    /// A session's name: lower-case letters, digits and single hyphens, so that it fits a path, a ref and a shell.
+    /// A session's name: lower-case letters, digits and hyphens inside, so that it fits a path, a ref and a shell.
     Name
 );
 

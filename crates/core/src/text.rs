@@ -30,7 +30,8 @@ pub fn line(text: &str, chars_max: usize) -> String {
     if flat.chars().count() <= chars_max {
         return flat;
     }
-    let mut cut: String = flat.chars().take(chars_max.saturating_sub(1)).collect();
+    let Some(kept) = chars_max.checked_sub(1) else { return String::new() };
+    let mut cut: String = flat.chars().take(kept).collect();
     cut.push('…');
     cut
 }
@@ -56,5 +57,6 @@ mod tests {
     fn a_line_is_one_line_and_says_when_it_was_cut() {
         assert_eq!(line("a\nb", 10), "a b");
         assert_eq!(line("abcdef", 4), "abc…");
+        assert_eq!(line("abcdef", 0), "", "not even the mark of a cut fits");
     }
 }
