@@ -10,9 +10,9 @@ use crate::git::{GitError, Oid};
 use crate::workspace;
 
 mod checkouts;
-mod commit;
+pub(crate) mod commit;
 mod land;
-mod merge;
+pub(crate) mod merge;
 mod preview;
 mod replay;
 

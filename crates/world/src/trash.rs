@@ -250,12 +250,17 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
 }
 
 fn read_entries(git: &Git, pattern: &str) -> Result<Vec<Entry>, Error> {
-    /// Fields of one entry in the format below.
-    const FIELDS: usize = 4;
     let format = "--format=%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:body)%00";
     let answer =
         git.reads("list the trash").args(["for-each-ref", "--sort=-committerdate", format, pattern]).run()?;
-    let fields: Vec<&[u8]> = answer.stdout.split(|byte| *byte == 0).collect();
+    Ok(parse_entries(&answer.stdout))
+}
+
+/// Reads entries in the format above; one that is damaged is left out.
+pub(crate) fn parse_entries(stdout: &[u8]) -> Vec<Entry> {
+    /// Fields of one entry in the format above.
+    const FIELDS: usize = 4;
+    let fields: Vec<&[u8]> = stdout.split(|byte| *byte == 0).collect();
     let entries = fields.chunks_exact(FIELDS).filter_map(|fields| {
         let text: Vec<String> = fields
             .iter()
@@ -264,7 +269,7 @@ fn read_entries(git: &Git, pattern: &str) -> Result<Vec<Entry>, Error> {
         let id = text[0].strip_prefix(TRASH_REFS)?;
         read_entry(id, Oid::parse(&text[1])?, text[2].parse().ok()?, &text[3]).ok()
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// Reads the trailers of an entry's commit.
@@ -308,6 +313,6 @@ fn read_entry(id: &str, commit: Oid, at: i64, body: &str) -> Result<Entry, Error
 }
 
 /// Writes one trailer line.
-fn trailer(name: &str, value: &[u8]) -> String {
+pub(crate) fn trailer(name: &str, value: &[u8]) -> String {
     format!("Oarlock-{name}: {}\n", escape(value))
 }

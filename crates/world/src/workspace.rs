@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::git::{GitError, Oid};
 
 mod clone;
-mod diff;
+pub(crate) mod diff;
 mod exclude;
 mod inspect;
 mod known;
@@ -18,7 +18,7 @@ mod prepare;
 pub(crate) mod record;
 mod remove;
 mod setup;
-mod state;
+pub(crate) mod state;
 pub(crate) mod worktree;
 
 pub use clone::bring_home;

@@ -86,15 +86,10 @@ pub(super) fn make(
 /// Makes a commit again on another parent: author, date, encoding and message stay; the committer is the person.
 pub(super) fn make_again(git: &Git, original: &Oid, tree: &Oid, parent: &Oid) -> Result<Oid, Refusal> {
     let answer = git.reads("read a commit").args(["cat-file", "commit", original.as_str()]).run()?;
-    let end = answer.stdout.windows(2).position(|two| two == b"\n\n");
-    let (header, message) = match end {
-        Some(end) => (&answer.stdout[..end], &answer.stdout[end + 2..]),
-        None => (&answer.stdout[..], &[][..]),
-    };
-    let line = |name: &[u8]| header.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
-    let author = line(b"author ").and_then(author_parts).ok_or_else(|| answer.unreadable())?;
+    let Original { author, encoding, message } =
+        original_parts(&answer.stdout).ok_or_else(|| answer.unreadable())?;
     let mut call = commit_tree(git, tree, &[parent])?;
-    if let Some(encoding) = line(b"encoding ") {
+    if let Some(encoding) = encoding {
         call = call.config(&format!("i18n.commitEncoding={}", String::from_utf8_lossy(encoding)));
     }
     use std::os::unix::ffi::OsStrExt;
@@ -102,6 +97,26 @@ pub(super) fn make_again(git: &Git, original: &Oid, tree: &Oid, parent: &Oid) ->
         call = call.env(name, std::ffi::OsStr::from_bytes(&value));
     }
     finish(call.input(message))
+}
+
+/// What of a commit stays when it is made again.
+#[derive(Debug)]
+pub(crate) struct Original<'a> {
+    /// Name, address and date, the last in git's internal format with `@` before it.
+    pub(crate) author: [Vec<u8>; 3],
+    pub(crate) encoding: Option<&'a [u8]>,
+    pub(crate) message: &'a [u8],
+}
+
+/// Reads a commit object: header lines, an empty line, the message. `None` when it has no author that can be read.
+pub(crate) fn original_parts(commit: &[u8]) -> Option<Original<'_>> {
+    let end = commit.windows(2).position(|two| two == b"\n\n");
+    let (header, message) = match end {
+        Some(end) => (&commit[..end], &commit[end + 2..]),
+        None => (commit, &[][..]),
+    };
+    let line = |name: &[u8]| header.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
+    Some(Original { author: author_parts(line(b"author ")?)?, encoding: line(b"encoding "), message })
 }
 
 /// Splits `name <address> seconds zone`.

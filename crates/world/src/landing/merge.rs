@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use super::{Conflict, Refusal};
 use crate::git::text::{clean_line, path_of};
-use crate::git::{Answer, Git, GitError, Oid, read};
+use crate::git::{Git, GitError, Oid, read};
 
 /// A merge that was computed.
-pub(super) struct Merged {
+pub(crate) struct Merged {
     /// The merged tree; with conflicts it holds their markers.
-    pub(super) tree: Oid,
-    pub(super) conflicts: Vec<Conflict>,
+    pub(crate) tree: Oid,
+    pub(crate) conflicts: Vec<Conflict>,
 }
 
 /// Merges two commits; `merge_base` replaces the one git would find (git 2.40 or newer).
@@ -28,16 +28,15 @@ pub(super) fn merge(git: &Git, base: &Oid, head: &Oid, merge_base: Option<&Oid>)
         call = call.arg(format!("--merge-base={merge_base}"));
     }
     let answer = call.args([base.as_str(), head.as_str()]).run()?;
-    parse(&answer)
+    parse(&answer.stdout, answer.code == 0).ok_or_else(|| answer.unreadable())
 }
 
-/// Reads the output described in git-merge-tree(1), "OUTPUT", with `-z`.
-fn parse(answer: &Answer) -> Result<Merged, GitError> {
-    let mut fields = answer.stdout.split(|byte| *byte == 0);
-    let tree = fields.next().and_then(|field| Oid::parse(&String::from_utf8_lossy(field)));
-    let tree = tree.ok_or_else(|| answer.unreadable())?;
-    if answer.code == 0 {
-        return Ok(Merged { tree, conflicts: Vec::new() });
+/// Reads the output described in git-merge-tree(1), "OUTPUT", with `-z`; `None` when it is no such output.
+pub(crate) fn parse(stdout: &[u8], is_clean: bool) -> Option<Merged> {
+    let mut fields = stdout.split(|byte| *byte == 0);
+    let tree = fields.next().and_then(|field| Oid::parse(&String::from_utf8_lossy(field)))?;
+    if is_clean {
+        return Some(Merged { tree, conflicts: Vec::new() });
     }
     let mut conflicts: BTreeMap<PathBuf, String> = BTreeMap::new();
     // "<mode> <object> <stage>\t<path>" until an empty field.
@@ -67,10 +66,10 @@ fn parse(answer: &Answer) -> Result<Merged, GitError> {
         }
     }
     if conflicts.is_empty() {
-        return Err(answer.unreadable());
+        return None;
     }
     let conflicts = conflicts.into_iter().map(|(path, kind)| Conflict { path, kind }).collect();
-    Ok(Merged { tree, conflicts })
+    Some(Merged { tree, conflicts })
 }
 
 /// How head stands to base.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::git::text::path_of;
-use crate::git::{Answer, Git, Oid, Operation, read};
+use crate::git::{Git, Oid, Operation, read};
 
 /// How a workspace stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,13 +118,13 @@ pub(crate) fn entries(git: &Git, untracked: &str) -> Result<Status, Error> {
         .args(["status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--ignore-submodules=none"])
         .arg(format!("--untracked-files={untracked}"))
         .run()?;
-    Ok(parse(&answer))
+    Ok(parse(answer.fields(), &answer.stderr))
 }
 
 /// Reads the format of git-status(1), "Porcelain Format Version 2".
-fn parse(answer: &Answer) -> Status {
+pub(crate) fn parse<'a>(fields: impl Iterator<Item = &'a [u8]>, said: &[u8]) -> Status {
     let mut status = Status::default();
-    for field in answer.fields() {
+    for field in fields {
         if let Some(value) = field.strip_prefix(b"# branch.oid ") {
             status.head = Oid::parse(&String::from_utf8_lossy(value));
         } else if let Some(value) = field.strip_prefix(b"# branch.head ") {
@@ -143,7 +143,7 @@ fn parse(answer: &Answer) -> Status {
             status.entries.push(entry);
         }
     }
-    let said = String::from_utf8_lossy(&answer.stderr);
+    let said = String::from_utf8_lossy(said);
     status.unreadable =
         said.lines().find(|line| line.contains("could not open directory")).map(str::to_owned);
     status
