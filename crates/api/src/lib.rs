@@ -4,6 +4,9 @@
 //! without breaking a client.
 
 pub mod client;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod place;
 pub mod wire;
 

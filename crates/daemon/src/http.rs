@@ -5,6 +5,8 @@
 mod document;
 mod extract;
 mod feed;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod landing;
 mod life;
 mod projects;

@@ -12,6 +12,9 @@ mod token;
 mod view;
 
 pub use examine::examine;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use http::fuzzing;
 pub use http::openapi;
 pub use instance::{Note, read_note};
 #[doc(hidden)]

@@ -47,6 +47,12 @@ impl Tokens {
         Ok(Self { secret })
     }
 
+    /// Returns the tokens of a secret that is known, for fuzzers.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn of(secret: [u8; SECRET_BYTES]) -> Self {
+        Self { secret }
+    }
+
     fn mac(&self, session: &str, run: u32) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
         mac.update(format!("{session}/{run}").as_bytes());

@@ -150,7 +150,7 @@ fn ignore_closed(error: ClientError) -> Result<(), ClientError> {
 
 /// Returns where the detach key is, as a byte, or as applications with an enhanced keyboard have it sent: `CSI 93;5u`
 /// (kitty's protocol) and `CSI 27;5;93~` (xterm's modifyOtherKeys) for Ctrl-].
-fn find_detach(keys: &[u8], detach_key: u8) -> Option<usize> {
+pub(crate) fn find_detach(keys: &[u8], detach_key: u8) -> Option<usize> {
     // Ctrl takes bit 6 away: letters are reported in lower case, the rest as they are.
     let code = match detach_key {
         1..=26 => u32::from(detach_key) + 0x60,

@@ -11,6 +11,9 @@ mod attach;
 mod client;
 mod dir;
 mod ensure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod modes;
 mod probe;

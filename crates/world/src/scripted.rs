@@ -3,7 +3,7 @@
 //!
 //! It is an agent like any other: it knows its environment and its terminal, and nothing of the daemon.
 
-mod keys;
+pub(crate) mod keys;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -91,15 +91,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Daemon>> for Body<T> {
                 "Send it whole.",
             ));
         };
-        taken.map(|Json(body)| Self(body)).map_err(|rejection: JsonRejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_long",
-                format!("The body has more than {BODY_BYTES_MAX} bytes."),
-                "Put long texts into a file of the repository, and name the file.",
-            ),
-            status => wrong(status, "bad_body", "The body", &rejection.body_text()),
-        })
+        taken.map(|Json(body)| Self(body)).map_err(|rejection| not_taken(&rejection))
+    }
+}
+
+/// Says why a body was not taken.
+pub(super) fn not_taken(rejection: &JsonRejection) -> Failure {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_long",
+            format!("The body has more than {BODY_BYTES_MAX} bytes."),
+            "Put long texts into a file of the repository, and name the file.",
+        ),
+        status => wrong(status, "bad_body", "The body", &rejection.body_text()),
     }
 }
 

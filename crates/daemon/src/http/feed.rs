@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Since {
+pub(super) struct Since {
     /// The position after which to begin. For the feed: from now on when missing.
     since: Option<u64>,
 }

@@ -46,7 +46,7 @@ fn session_id(request: &RequestId) -> SessionId {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ListQuery {
+pub(super) struct ListQuery {
     /// Those that ended or were let go, too.
     #[serde(default)]
     all: bool,
@@ -162,7 +162,7 @@ async fn why(State(daemon): App, Named(session): Named) -> Answered<Json<wire::W
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct DiffQuery {
+pub(super) struct DiffQuery {
     /// Statistics instead of the patch.
     #[serde(default)]
     stat: bool,
@@ -184,7 +184,7 @@ async fn diff(
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct OutputQuery {
+pub(super) struct OutputQuery {
     /// Which run; the last when missing.
     run: Option<u32>,
     /// The first byte wanted; counted from the end when negative.

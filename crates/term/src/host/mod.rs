@@ -39,6 +39,15 @@ pub fn host_main(dir: &Path) -> ExitCode {
     }
 }
 
+/// Opens the record of accepted messages, adds one, and returns whether it was known before: for fuzzers.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzzing_note_typed(run: &RunDir, id: &str) -> io::Result<bool> {
+    let mut inbox = inbox::Inbox::open(run)?;
+    let known = inbox.state(id) != crate::protocol::MessageState::Unknown;
+    inbox.typed(id, 0);
+    Ok(known)
+}
+
 fn serve(dir: &Path) -> io::Result<()> {
     let run = RunDir::new(std::path::absolute(dir)?);
     detach::close_inherited();

@@ -39,13 +39,13 @@ pub(super) fn read_for_ever() -> Receiver<String> {
 
 /// Splits typed bytes into texts.
 #[derive(Default)]
-struct Keys {
+pub(crate) struct Keys {
     line: Vec<u8>,
     pasting: bool,
 }
 
 impl Keys {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut texts = Vec::new();
         for byte in bytes {
             let enter = !self.pasting && (*byte == b'\r' || *byte == b'\n');
