@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{File, Finding, Tree};
 
-/// Recordings, which stay as they were recorded.
-const RECORDED: &[&str] = &["spec/samples/", ".snap", ".patch", ".diff", ".svg"];
+/// Recordings, which stay as they were recorded, and what fuzzers made.
+const RECORDED: &[&str] = &["spec/samples/", "fuzz/corpus/", ".snap", ".patch", ".diff", ".svg"];
 
 fn finding(file: &File, line: usize, says: impl Into<String>, remedy: &str) -> Finding {
     Finding { path: file.path.clone(), line, says: says.into(), remedy: remedy.into() }
@@ -178,7 +178,9 @@ mod tests {
     fn white_space_that_nobody_sees_is_found() {
         let files = [("a", "x \ny\t\nz\n"), ("b", "x"), ("c", "x\n\n"), ("d", "x\r\n"), ("e", "x\n\ny\n")];
         assert_eq!(found(is_clean, &files), ["a:1", "a:2", "b:1", "c:2", "d:1"]);
-        assert_eq!(found(is_clean, &[("spec/samples/a/out.txt", "x  ")]), [""; 0]);
+        for recorded in ["spec/samples/a/out.txt", "fuzz/corpus/words/1"] {
+            assert_eq!(found(is_clean, &[(recorded, "x  ")]), [""; 0]);
+        }
         assert_eq!(found(is_clean, &[("a.md", "```\n|\\  \n```\nx \n")]), ["a.md:4"]);
     }
 
