@@ -7,6 +7,7 @@
 
 mod bench;
 mod check;
+mod fuzz;
 mod graph;
 mod openapi;
 mod programs;
@@ -29,6 +30,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "tidy", help: tidy::HELP, run: tidy::run },
     Verb { name: "test", help: test::HELP, run: test::run },
     Verb { name: "openapi", help: openapi::HELP, run: openapi::run },
+    Verb { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
     Verb { name: "bench", help: bench::HELP, run: bench::run },
 ];
 
