@@ -69,8 +69,10 @@ pub struct Spawn {
     pub project: String,
     /// Its name: 1 to 40 of `a-z0-9-`; made from the prompt when missing.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
     pub name: Option<String>,
-    /// The agent's name; `exec` needs `command`.
+    /// The agent's name, such as `exec`, which needs `command`.
+    #[schema(example = "scripted")]
     pub agent: String,
     /// The shell command of an `exec` agent.
     #[serde(default)]
@@ -86,6 +88,7 @@ pub struct Spawn {
     pub base: Option<String>,
     /// `worktree` (when missing) or `clone`.
     #[serde(default)]
+    #[schema(pattern = "^(worktree|clone)$")]
     pub workspace: Option<String>,
 }
 
@@ -224,6 +227,7 @@ pub struct Resume {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rename {
     /// 1 to 40 of `a-z0-9-`.
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
     pub name: String,
 }
 
@@ -232,6 +236,7 @@ pub struct Rename {
 pub struct Land {
     /// `merge` (when missing), `squash` or `rebase`.
     #[serde(default)]
+    #[schema(pattern = "^(merge|squash|rebase)$")]
     pub how: Option<String>,
     /// The commit message; written from the session when missing.
     #[serde(default)]

@@ -7,6 +7,7 @@ mod extract;
 mod feed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod guard;
 mod landing;
 mod life;
 mod projects;
@@ -18,11 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use oarlock_api::{TOKEN_HEADER, wire};
+use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::SessionId;
 use oarlock_core::machine::Scope;
@@ -62,8 +63,8 @@ pub(crate) fn router(daemon: Arc<Daemon>) -> axum::Router {
                 "See /v1/openapi.json.",
             )
         })
-        .layer(middleware::from_fn_with_state(daemon.clone(), guard))
-        .layer(middleware::from_fn(no_browser))
+        .layer(middleware::from_fn_with_state(daemon.clone(), guard::of_runs))
+        .layer(middleware::from_fn(guard::against_pages))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(daemon)
 }
@@ -147,50 +148,6 @@ impl IntoResponse for Failure {
 }
 
 type Answered<T> = Result<T, Failure>;
-
-/// Turns away what a browser sends for a page. No browser reaches a unix socket by itself; a proxy in between could.
-/// Any name of the host is taken: on a socket in a private folder it says nothing.
-async fn no_browser(request: Request, next: Next) -> Response {
-    if !request.headers().contains_key(header::ORIGIN) {
-        return next.run(request).await;
-    }
-    Failure::new(
-        StatusCode::FORBIDDEN,
-        "bad_origin",
-        "Requests from web pages are not taken here.",
-        "Use the oarlock program.",
-    )
-    .into_response()
-}
-
-/// Lets a run's token do what a run may: read, and write to its own session's messages. Nothing that lands or ends work.
-async fn guard(State(daemon): App, mut request: Request, next: Next) -> Response {
-    let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
-    let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
-    // What a run that is over left behind must not speak for the next one.
-    let bearer = bearer.filter(|bearer| !daemon.is_over(&bearer.session, bearer.run));
-    let Some(bearer) = bearer else {
-        return Failure::new(
-            StatusCode::FORBIDDEN,
-            "bad_token",
-            "The token is not one of this daemon's live runs.",
-            "Unset OARLOCK_TOKEN, or ask the daemon that started the run.",
-        )
-        .into_response();
-    };
-    let own = format!("/v1/sessions/{}/messages", bearer.session);
-    if request.method() == Method::GET || request.uri().path() == own {
-        request.extensions_mut().insert(bearer);
-        return next.run(request).await;
-    }
-    Failure::new(
-        StatusCode::FORBIDDEN,
-        "not_allowed",
-        "An agent may read, claim, and send to its own session; this is for a person.",
-        "Ask the person who runs oarlock.",
-    )
-    .into_response()
-}
 
 impl Daemon {
     /// Tells whether a run is known to be over. One that comes up may speak before its start is in the log.

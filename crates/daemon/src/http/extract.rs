@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use oarlock_api::REQUEST_HEADER;
 use oarlock_core::ids::RequestId;
 use oarlock_core::text;
@@ -20,14 +20,33 @@ pub(super) const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Longest explanation of what is wrong with a request, in characters: parsers name a place and a reason.
 const WRONG_CHARS_MAX: usize = 300;
 
-/// The client's id for its wish; one is drawn when it gave none.
+/// The client's id for its wish; one is drawn when it gave none with a body of JSON.
+///
+/// A page may send neither of the two to another origin without being let (a preflight, which nobody answers here), so a
+/// wish has at least one.
 pub(super) struct Requested(pub RequestId);
 
 impl<S: Sync> FromRequestParts<S> for Requested {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let content = parts.headers.get(header::CONTENT_TYPE);
+        if content.is_some_and(|content| !is_json(content)) {
+            return Err(wrong(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "bad_body",
+                "The body",
+                "its content-type is not application/json",
+            ));
+        }
         let Some(header) = parts.headers.get(REQUEST_HEADER) else {
+            if content.is_none() {
+                return Err(Failure::bad(
+                    "no_request_id",
+                    format!("A wish without a body of JSON needs the header {REQUEST_HEADER}."),
+                    "Send a UUID.",
+                ));
+            }
             return Ok(Self(RequestId(uuid::Uuid::now_v7().to_string())));
         };
         let text = header.to_str().unwrap_or_default();
@@ -45,6 +64,12 @@ impl<S: Sync> FromRequestParts<S> for Requested {
         }
         Ok(Self(RequestId(text.into())))
     }
+}
+
+/// Tells whether a content type is that of JSON, parameters aside.
+fn is_json(content: &HeaderValue) -> bool {
+    let word = content.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    word.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// A part of the address.

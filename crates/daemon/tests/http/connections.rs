@@ -55,7 +55,7 @@ fn another_user_is_turned_away_even_if_the_modes_let_them_in() {
 #[ignore = "the stranger of another_user_is_turned_away_even_if_the_modes_let_them_in"]
 fn helper_stranger() {
     let mut stream = UnixStream::connect(std::env::var_os("OARLOCK_TEST_SOCKET").unwrap()).unwrap();
-    let _ = stream.write_all(b"GET /v1/status HTTP/1.1\r\nhost: o\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all(b"GET /v1/status HTTP/1.1\r\nhost: oarlock\r\nconnection: close\r\n\r\n");
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard);
     println!("connected, and heard {} bytes", heard.len());
@@ -67,7 +67,7 @@ fn more_connections_than_there_is_room_for_are_dropped_and_the_rest_served() {
     let mut all: Vec<UnixStream> = (0..600).map(|_| bench.connect()).collect();
     let mut served = 0;
     for stream in &mut all {
-        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: o\r\n\r\n");
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: oarlock\r\n\r\n");
         let mut first = [0; 12];
         if asked.is_ok() && stream.read_exact(&mut first).is_ok() {
             assert_eq!(&first, b"HTTP/1.1 200");
@@ -90,7 +90,7 @@ fn headers_that_never_end_are_not_waited_for() {
     }
     // A connection kept alive and not used is not kept for ever.
     let mut idle = bench.connect();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: o\r\n\r\n").unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: oarlock\r\n\r\n").unwrap();
     assert_eq!(Answer::read(&mut idle).status, 200, "read to the end of the connection");
 }
 
@@ -102,7 +102,7 @@ fn a_flood_of_headers_is_refused() {
     let wide = format!("{}\r\n", "x: y\r\n".repeat(20_000));
     for flood in [many, long, wide] {
         let mut stream = bench.connect();
-        let head = format!("GET /v1/status HTTP/1.1\r\nhost: o\r\nconnection: close\r\n{flood}\r\n");
+        let head = format!("GET /v1/status HTTP/1.1\r\nhost: oarlock\r\nconnection: close\r\n{flood}\r\n");
         let _ = stream.write_all(head.as_bytes());
         let status = Answer::read(&mut stream).status;
         assert!(status == 0 || (400..500).contains(&status), "{status}");
@@ -115,9 +115,9 @@ fn one_connection_serves_many_requests() {
     let bench = Bench::new();
     let mut stream = bench.connect();
     for _ in 0..200 {
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: o\r\n\r\n").unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: oarlock\r\n\r\n").unwrap();
     }
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: o\r\nconnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: oarlock\r\nconnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.read_to_string(&mut text).unwrap();

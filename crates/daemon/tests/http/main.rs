@@ -6,6 +6,7 @@ mod bench;
 mod connections;
 mod feed;
 mod malformed;
+mod pages;
 mod requests;
 mod shutdown;
 mod tokens;

@@ -34,8 +34,7 @@ fn whoever_follows_hears_the_end_and_what_hangs_is_cut_off() {
     follower.read_exact(&mut head).unwrap();
     assert_eq!(&head[9..], b"200");
     let mut hanging = bench.connect();
-    let half =
-        "POST /v1/undo HTTP/1.1\r\nhost: o\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    let half = "POST /v1/undo HTTP/1.1\r\nhost: oarlock\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     hanging.write_all(half.as_bytes()).unwrap();
     let mut silent = bench.connect();
     silent.write_all(b"GET /v1").unwrap();
@@ -56,7 +55,7 @@ fn a_request_under_way_is_answered() {
     let mut waiting = bench.connect();
     let body = r#"{"text": "row"}"#;
     let head = format!(
-        "POST /v1/sessions/{id}/messages HTTP/1.1\r\nhost: o\r\ncontent-type: application/json\r\n\
+        "POST /v1/sessions/{id}/messages HTTP/1.1\r\nhost: oarlock\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
