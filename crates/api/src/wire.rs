@@ -175,6 +175,7 @@ pub struct SessionDetail {
     /// What the agent was told first.
     pub prompt: String,
     /// The first of its leased ports, and how many there are.
+    #[schema(value_type = [u16; 2])]
     pub ports: (u16, u16),
     /// Its last runs, oldest first.
     pub runs: Vec<Run>,
@@ -265,6 +266,7 @@ pub struct Preview {
     /// The commit that lands.
     pub head: String,
     /// The commits it brings, oldest first: id and subject.
+    #[schema(value_type = Vec<[String; 2]>)]
     pub commits: Vec<(String, String)>,
     /// Files it changes.
     pub files: u32,

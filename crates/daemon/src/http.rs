@@ -14,6 +14,7 @@ mod projects;
 mod sessions;
 mod system;
 mod trash;
+mod wish;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,11 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use oarlock_api::wire;
-use oarlock_core::crew::{Crew, Request as Wish};
+use oarlock_core::crew::Crew;
 use oarlock_core::ids::SessionId;
 use oarlock_core::machine::Scope;
 use oarlock_core::session::fact::Trouble;
 use oarlock_core::session::{Refusal, Session};
-use oarlock_engine::{Answer, NoAnswer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -156,27 +156,6 @@ impl Daemon {
         let Some(scope) = crew.sessions.get(&SessionId::from(session)) else { return false };
         let is_live = scope.state.live_run().is_some_and(|live| live.id.0 == run);
         run < scope.state.runs_begun && !is_live
-    }
-
-    /// Gives a wish to the engine, and waits for its answer without holding a thread.
-    async fn wish(&self, wish: Wish) -> Answered<Answer> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        // A caller that hung up still had its wish carried out.
-        self.engine.ask(wish, move |result| drop(reply.send(result)));
-        match answer.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(NoAnswer::Refused(refusal))) => Err(refusal.into()),
-            Ok(Err(NoAnswer::Store(error))) => {
-                let mut failure = Failure::inside("record the request", error.as_ref());
-                failure.0 = StatusCode::SERVICE_UNAVAILABLE;
-                failure.1.code = STORE_FAILED.into();
-                failure.1.hint = "Nothing happened. Is the disk full? See \"oarlock doctor\".".into();
-                Err(failure)
-            }
-            Err(_) => {
-                Err(Refusal::new("stopping", "The daemon is stopping.", "Try again in a moment.").into())
-            }
-        }
     }
 
     /// Finds the session that a path names.

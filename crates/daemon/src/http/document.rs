@@ -6,7 +6,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Ref, Required, ResponseBuilder};
+use utoipa::openapi::{Ref, RefOr, Required, ResponseBuilder};
 
 use super::extract::REQUEST_ID_CHARS_MAX;
 
@@ -34,12 +34,27 @@ pub(super) fn complete(document: &mut utoipa::openapi::OpenApi) {
         if !path.starts_with("/v1/") {
             continue;
         }
+        let operations = [&mut item.get, &mut item.post, &mut item.delete, &mut item.put, &mut item.patch];
+        operations.into_iter().flatten().for_each(names);
         let wishes = [&mut item.post, &mut item.delete, &mut item.put, &mut item.patch];
         for operation in wishes.into_iter().flatten() {
             request_id(operation);
             refusals(operation);
         }
         item.get.iter_mut().for_each(refusals);
+    }
+}
+
+/// Says what a part of the address may be made of: names and ids alike.
+fn names(operation: &mut Operation) {
+    for part in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(part) = part else { continue };
+        if part.parameter_in != ParameterIn::Path {
+            continue;
+        }
+        let text =
+            ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).pattern(Some("^[a-z0-9-]+$"));
+        part.schema = Some(text.build().into());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -20,7 +21,8 @@ pub(super) const REQUEST_ID_CHARS_MAX: usize = 64;
 /// Longest explanation of what is wrong with a request, in characters: parsers name a place and a reason.
 const WRONG_CHARS_MAX: usize = 300;
 
-/// The client's id for its wish; one is drawn when it gave none with a body of JSON.
+/// The client's id for its wish; one is drawn when it gave none with a body of JSON. Every handler of a wish takes it, and
+/// before the body, so that no body is read that says to be something else than JSON.
 ///
 /// A page may send neither of the two to another origin without being let (a preflight, which nobody answers here), so a
 /// wish has at least one.
@@ -100,15 +102,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// The body, which is JSON and arrives in time.
+/// The body, which is an object of JSON and arrives in time.
 pub(super) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Daemon>> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, daemon: &Arc<Daemon>) -> Result<Self, Failure> {
-        let reading = Json::<T>::from_request(request, daemon);
-        let Ok(taken) = tokio::time::timeout(daemon.patience.body, reading).await else {
+        let reading = Bytes::from_request(request, daemon);
+        let Ok(read) = tokio::time::timeout(daemon.patience.body, reading).await else {
             return Err(Failure::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "slow_body",
@@ -116,21 +118,30 @@ impl<T: DeserializeOwned> FromRequest<Arc<Daemon>> for Body<T> {
                 "Send it whole.",
             ));
         };
-        taken.map(|Json(body)| Self(body)).map_err(|rejection| not_taken(&rejection))
+        let bytes = read.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_long",
+                format!("The body has more than {BODY_BYTES_MAX} bytes."),
+                "Put long texts into a file of the repository, and name the file.",
+            ),
+            status => wrong(status, "bad_body", "The body", &rejection.body_text()),
+        })?;
+        object(&bytes).map(Self)
     }
 }
 
-/// Says why a body was not taken.
-pub(super) fn not_taken(rejection: &JsonRejection) -> Failure {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_long",
-            format!("The body has more than {BODY_BYTES_MAX} bytes."),
-            "Put long texts into a file of the repository, and name the file.",
-        ),
-        status => wrong(status, "bad_body", "The body", &rejection.body_text()),
+/// Reads the object a body holds.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Serde takes a list for a structure, field by field; nobody means that.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let says = "it is a list, expected an object";
+        return Err(wrong(StatusCode::UNPROCESSABLE_ENTITY, "bad_body", "The body", says));
     }
+    let parsed: Result<Json<T>, JsonRejection> = Json::from_bytes(bytes);
+    parsed
+        .map(|Json(body)| body)
+        .map_err(|rejection| wrong(rejection.status(), "bad_body", "The body", &rejection.body_text()))
 }
 
 /// The parser's words are for people who write clients; they may quote the request, so they are cleaned and cut.

@@ -1,14 +1,13 @@
 //! Names for what reads requests that only fuzzers call, behind the feature `fuzzing`: the handlers' own extractors, without a
 //! connection and a daemon behind them. It must not hold any rule of its own.
 
-use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderValue, Request, Uri};
 use futures_util::FutureExt;
 use oarlock_api::{REQUEST_HEADER, wire};
 use serde::de::DeserializeOwned;
 
-use super::extract::{Asked, Requested, not_taken};
+use super::extract::{Asked, Requested, object};
 use super::{Failure, feed, sessions};
 use crate::token::Tokens;
 
@@ -24,7 +23,7 @@ fn refused(failure: Failure) -> Refused {
 /// # Errors
 /// The refusal.
 pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
-    Json::from_bytes(bytes).map(|Json(body)| body).map_err(|rejection| refused(not_taken(&rejection)))
+    object(bytes).map_err(refused)
 }
 
 /// Reads what follows the question mark, as each address that asks does; `None` when no address can hold it.

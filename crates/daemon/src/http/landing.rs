@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::Oid;
 use oarlock_core::machine::Key;
 use oarlock_core::session::Request;
-use oarlock_core::session::fact::{Fact, How, LandWish};
+use oarlock_core::session::fact::{Fact, How, LandWish, Trouble};
 use oarlock_core::{crew::Line, machine::Entry};
 use oarlock_engine::StoreError;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,47 +79,62 @@ async fn land(
     };
     let answer = daemon.wish(Wish::Session(id.clone(), Request::Land(request, wish, body.now))).await?;
     let key = Key(format!("land/{}", answer.seq));
-    let answered = |crew: &Crew| {
+    let is_over = |crew: &Crew| {
         let scope = crew.sessions.get(&id)?;
-        let landing = scope.state.landing.as_ref().filter(|landing| landing.key == key)?;
-        Some((scope.state.name.0.clone(), landing.answer.clone()?))
+        let is_open = scope
+            .state
+            .landing
+            .as_ref()
+            .is_some_and(|landing| landing.key == key && landing.answer.is_none());
+        (!is_open).then(|| scope.state.name.0.clone())
     };
-    match daemon.until(LAND_WAIT, answered).await {
-        Some((_, Err(trouble))) => Err(trouble.into()),
-        Some((name, Ok(_))) => {
-            let daemon = daemon.clone();
-            let found = blocking(move || landed(&daemon, answer.seq, &key, &name)).await?;
-            found.map(Json).map_err(|error| Failure::inside("read what was said of the landing", &error))
-        }
-        None => Err(Failure::new(
-            axum::http::StatusCode::GATEWAY_TIMEOUT,
+    let Some(name) = daemon.until(LAND_WAIT, is_over).await else {
+        return Err(Failure::new(
+            StatusCode::GATEWAY_TIMEOUT,
             "slow",
             "Landing takes long and goes on.",
             "Follow it with \"oarlock events -f\".",
+        ));
+    };
+    let reader = daemon.clone();
+    let found = blocking(move || outcome(&reader, answer.seq, &key, &name)).await?;
+    match found.map_err(|error| Failure::inside("read what was said of the landing", &error))? {
+        Some(Ok(landed)) => Ok(Json(landed)),
+        Some(Err(trouble)) => Err(trouble.into()),
+        None => Err(Failure::new(
+            StatusCode::GONE,
+            "reset",
+            "What became of that landing is no longer kept.",
+            format!("See \"oarlock show {id}\"."),
         )),
     }
 }
 
-/// Finds the line that tells of a landing, for what the state does not keep. However busy the others were meanwhile,
-/// it comes after the wish.
-fn landed(daemon: &Daemon, wish: u64, wanted: &Key, name: &str) -> Result<wire::Landed, StoreError> {
+/// Finds the line that tells how a landing ended, for the state keeps the last one only, and not all of it. However busy
+/// the others were meanwhile, it comes after the wish; `None` when it is too old to be kept.
+fn outcome(
+    daemon: &Daemon,
+    wish: u64,
+    wanted: &Key,
+    name: &str,
+) -> Result<Option<Result<wire::Landed, Trouble>>, StoreError> {
     let mut after = wish;
     loop {
         let lines = daemon.feed.replay(after, PAGE_LINES)?;
-        let Some(last) = lines.last() else {
-            let source = format!("no line after {wish} tells of {wanted}").into();
-            return Err(StoreError::Damaged { place: format!("line {wish}"), source });
-        };
+        let Some(last) = lines.last() else { return Ok(None) };
         after = last.seq;
         let found = lines.into_iter().find_map(|stamped| match stamped.line {
             Line::Session(_, Entry::Fact(Fact::Landed { key, oid, onto, commits, notes, .. }))
                 if key == *wanted =>
             {
-                Some(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes })
+                Some(Ok(wire::Landed { name: name.into(), onto, oid: oid.0, commits, notes }))
+            }
+            Line::Session(_, Entry::Fact(Fact::LandRefused { key, trouble })) if key == *wanted => {
+                Some(Err(trouble))
             }
             _ => None,
         });
-        if let Some(found) = found {
+        if found.is_some() {
             return Ok(found);
         }
     }

@@ -70,7 +70,7 @@ async fn send(
 
 /// Carries a wish about a run or a name out, then waits until it is settled or time is up.
 async fn carry_out(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     session: &str,
     wish: Request,
     wait: Duration,
@@ -82,8 +82,13 @@ async fn carry_out(
 }
 
 /// Ends a session's agent. A log that takes nothing does not keep an agent alive: it may be the one that fills the disk.
-async fn end(daemon: &Daemon, session: &str, wish: Request, grace_ms: u64) -> Answered<Json<wire::Changed>> {
-    let ended = carry_out(daemon, session, wish, END_WAIT, at_rest).await;
+async fn end(
+    daemon: &Arc<Daemon>,
+    session: &str,
+    wish: Request,
+    grace_ms: u64,
+) -> Answered<Json<wire::Changed>> {
+    let ended = carry_out(daemon, session, wish, END_WAIT, halted).await;
     let Err(Failure(status, mut error)) = ended else { return ended };
     let id = daemon.find(session)?;
     let scope = daemon.scope(&id)?;
@@ -113,7 +118,7 @@ async fn settle(
 
 /// Carries out a farewell, or takes one back; a workspace that had to stay is a refusal.
 async fn part(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     id: &SessionId,
     wish: Request,
     settled: fn(&Scope<Session>) -> bool,
@@ -134,6 +139,12 @@ fn at_rest(scope: &Scope<Session>) -> bool {
     scope.state.live_run().is_none() && !starts
 }
 
+/// Tells whether nobody waits for an end any more: it came, or the agent was wanted up again since, which a wish made
+/// twice would wait out in vain.
+fn halted(scope: &Scope<Session>) -> bool {
+    at_rest(scope) || scope.state.halt.is_none()
+}
+
 fn parted(scope: &Scope<Session>) -> bool {
     match &scope.state.parting {
         Some(parting) if parting.refused.is_some() => true,
@@ -143,7 +154,9 @@ fn parted(scope: &Scope<Session>) -> bool {
 }
 
 fn back(scope: &Scope<Session>) -> bool {
-    scope.state.parting.as_ref().is_none_or(|parting| parting.undo_refused.is_some())
+    // Without an undo under way it was parted with again since.
+    let parting = scope.state.parting.as_ref();
+    parting.is_none_or(|parting| parting.undo.is_none() || parting.undo_refused.is_some())
 }
 
 /// Stops the agent: SIGTERM to all of its processes, SIGKILL after 10 s.

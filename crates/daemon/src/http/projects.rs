@@ -130,7 +130,7 @@ impl Daemon {
     }
 
     /// Returns the project of an id or of a path inside a repository, registering it on first use.
-    pub(super) async fn project(&self, text: &str, request: &RequestId) -> Answered<ProjectId> {
+    pub(super) async fn project(self: &Arc<Self>, text: &str, request: &RequestId) -> Answered<ProjectId> {
         let root = match self.registered(text).await? {
             Ok(id) => return Ok(id),
             Err(root) => root,

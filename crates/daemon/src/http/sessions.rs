@@ -201,8 +201,14 @@ async fn output(
     Asked(query): Asked<OutputQuery>,
 ) -> Answered<Bytes> {
     let id = daemon.find(&session)?;
-    let last = daemon.scope(&id)?.state.last_run().map(|run| run.id.0);
+    let state = daemon.scope(&id)?.state;
+    let last = state.last_run().map(|run| run.id.0);
     let Some(run) = query.run.or(last) else { return Ok(Bytes::new()) };
+    if run >= state.runs_begun {
+        let message = format!("{} has no run {run}.", state.name);
+        let hint = format!("See which there are with \"oarlock show {}\".", state.name);
+        return Err(Failure::new(StatusCode::NOT_FOUND, "not_found", message, hint));
+    }
     let file = daemon.place.run(id.as_str(), run).join("output.log");
     let read = blocking(move || -> std::io::Result<Vec<u8>> {
         let mut file = std::fs::File::open(file)?;
@@ -211,6 +217,10 @@ async fn output(
             from if from < 0 => len.saturating_sub(from.unsigned_abs()),
             from => from.unsigned_abs(),
         };
+        // Far behind the end some file systems refuse to seek or to read, and nothing is there anyhow.
+        if from >= len {
+            return Ok(Vec::new());
+        }
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)?;

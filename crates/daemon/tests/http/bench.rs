@@ -156,6 +156,13 @@ impl Bench {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until nothing goes on by itself in a session: its agent cannot come up here, and that has to be known.
+    pub fn until_at_rest(&self, id: &str) {
+        until("the session is at rest", || {
+            self.get(&format!("/v1/sessions/{id}")).json()["session"]["status"] == "failed"
+        });
+    }
+
     /// Returns every event of the log.
     pub fn events(&self) -> Vec<Value> {
         let mut all: Vec<Value> = Vec::new();

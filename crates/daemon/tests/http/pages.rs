@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 
-use super::bench::{Answer, Bench, until};
+use super::bench::{Answer, Bench};
 
 /// Returns method and path of every operation, with a session and a project filled in.
 fn operations(session: &str) -> Vec<(String, String)> {
@@ -28,13 +28,6 @@ fn raw(bench: &Bench, text: &str) -> Answer {
     let mut stream = bench.connect();
     stream.write_all(text.as_bytes()).unwrap();
     Answer::read(&mut stream)
-}
-
-/// Waits until nothing goes on by itself: an agent cannot come up here, and that has to be known.
-fn wait_for_rest(bench: &Bench, id: &str) {
-    until("the session is at rest", || {
-        bench.get(&format!("/v1/sessions/{id}")).json()["session"]["status"] == "failed"
-    });
 }
 
 #[test]
@@ -91,7 +84,7 @@ fn a_form_is_no_wish_and_changes_nothing() {
     let bench = Bench::new();
     let repository = bench.repository("shop");
     let id = bench.spawn(&repository, "bow");
-    wait_for_rest(&bench, &id);
+    bench.until_at_rest(&id);
     let before = bench.events();
     let forms = [
         "application/x-www-form-urlencoded",
@@ -160,7 +153,7 @@ fn looking_changes_nothing() {
     let bench = Bench::new();
     let repository = bench.repository("shop");
     let id = bench.spawn(&repository, "bow");
-    wait_for_rest(&bench, &id);
+    bench.until_at_rest(&id);
     let rest = |bench: &Bench| -> (Vec<Value>, Value, Value) {
         let show = bench.get(&format!("/v1/sessions/{id}")).json();
         (bench.events(), show, bench.get("/v1/projects").json())

@@ -112,3 +112,59 @@ fn a_refusal_has_a_code_and_is_no_fact() {
     assert_eq!(bench.count("requested"), facts);
     assert_eq!(bench.post("/v1/undo", "u", &json!({})).refusal(), "nothing_to_undo");
 }
+
+#[test]
+fn an_id_that_was_another_wish_s_is_refused() {
+    let bench = Bench::new();
+    let repository = bench.repository("shop");
+    let id = bench.spawn(&repository, "bow");
+    let at = |end: &str| format!("/v1/sessions/{id}{end}");
+    assert_eq!(bench.post(&at("/rename"), "k", &json!({"name": "stern"})).status, 200);
+    bench.until_at_rest(&id);
+    let before = bench.events();
+    for (end, body) in [
+        ("/landing", json!({})),
+        ("/reject", json!(null)),
+        ("/forget", json!(null)),
+        ("/stop", json!(null)),
+        ("/messages", json!({"text": "row"})),
+        ("/resume", json!({})),
+    ] {
+        let answer = bench.post(&at(end), "k", &body);
+        assert_eq!((answer.status, answer.refusal().as_str()), (409, "id_taken"), "{end}");
+    }
+    assert_eq!(bench.events(), before, "nothing of it happened");
+}
+
+#[test]
+fn a_landing_asked_for_again_is_answered_as_it_was_whatever_came_since() {
+    let bench = Bench::new();
+    let repository = bench.repository("shop");
+    let id = bench.spawn(&repository, "bow");
+    bench.until_at_rest(&id);
+    let land = |request: &str| bench.post(&format!("/v1/sessions/{id}/landing"), request, &json!({}));
+    let first = land("first");
+    assert_eq!(first.status, 409, "there is nothing to land: {}", first.text());
+    assert_eq!(land("second").status, 409);
+    let again = land("first");
+    assert_eq!((again.status, again.json()), (first.status, first.json()));
+    assert_eq!(bench.count("land_requested"), 2);
+}
+
+#[test]
+fn an_undo_asked_for_again_does_not_wait_for_what_was_parted_with_since() {
+    let bench = Bench::new();
+    let repository = bench.repository("shop");
+    let id = bench.spawn(&repository, "bow");
+    bench.until_at_rest(&id);
+    let reject = |request: &str| bench.post(&format!("/v1/sessions/{id}/reject"), request, &json!(null));
+    let undo = || bench.post("/v1/undo", "undo", &json!({"session": id}));
+    assert_eq!((reject("one").status, undo().status, reject("two").status), (200, 200, 200));
+    let again = undo();
+    assert_eq!(
+        (again.status, &again.json()["session"]["outcome"]),
+        (200, &json!("rejected")),
+        "and it stays so"
+    );
+    assert_eq!(bench.count("undo_requested"), 1);
+}
