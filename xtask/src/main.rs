@@ -12,6 +12,7 @@ mod graph;
 mod openapi;
 mod programs;
 mod shell;
+mod surface;
 mod tally;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "test", help: test::HELP, run: test::run },
     Verb { name: "openapi", help: openapi::HELP, run: openapi::run },
     Verb { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
+    Verb { name: "surface", help: surface::HELP, run: surface::run },
     Verb { name: "bench", help: bench::HELP, run: bench::run },
 ];
 

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::check::FEATURES;
 use crate::tally::{Step, Tally};
-use crate::{check, programs, shell};
+use crate::{check, programs, shell, surface};
 
 /// Help.
-pub const HELP: &str = "Run everything CI runs: checks, tests, documentation examples, the demo
+pub const HELP: &str =
+    "Run everything CI runs: checks, tests, documentation examples, the demo, the HTTP surface
 
 Usage: cargo xtask test [--no-check]
 
@@ -22,6 +23,8 @@ const NEEDS_SETSID: &[&str] = &["oarlock-term", "oarlock-world", "oarlock"];
 const SIM_CASES: &str = "100000";
 /// Longest the demo may take: people wait for it.
 const DEMO_MAX: Duration = Duration::from_secs(60);
+/// Requests to the HTTP surface: a minute or two on a small machine.
+const SURFACE_REQUESTS: u64 = 10_000;
 /// Lines of the demo that are shown: it ends with its summary.
 const DEMO_LINES: usize = 40;
 
@@ -57,6 +60,10 @@ pub fn run(args: &[String]) -> Result<bool, String> {
     tally.step("simulator", simulate);
     tally.step("release build", || passes(&["build", "--quiet", "--release"]));
     tally.step("demo", || demo(git.as_deref()));
+    tally.step("surface", || match &git {
+        Some(why) => Ok(Step::Skipped(why.clone())),
+        None => surface::step(SURFACE_REQUESTS),
+    });
     ignored(&mut tally);
     report(&tally, begun.elapsed());
     Ok(tally.failed == 0)
