@@ -37,6 +37,12 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// Somebody else listens in the daemon's place.
+    #[error("another user's process listens at {socket}")]
+    NotOurs {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The connection broke, or what came back is no HTTP.
     #[error("the daemon's answer could not be read")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -57,6 +63,11 @@ pub struct Client {
     revive: Option<Revive>,
     runtime: Runtime,
     token: Option<String>,
+}
+
+/// Tells whether the daemon runs as the same user: prompts and tokens are for nobody else.
+fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 
 fn broken(source: impl std::error::Error + Send + Sync + 'static) -> ClientError {
@@ -180,7 +191,10 @@ impl Client {
     ) -> Result<Response<Incoming>, ClientError> {
         let socket = self.socket.borrow().clone();
         let connected = UnixStream::connect(&socket).await;
-        let stream = connected.map_err(|source| ClientError::NoDaemon { socket, source })?;
+        let stream = connected.map_err(|source| ClientError::NoDaemon { socket: socket.clone(), source })?;
+        if !is_ours(&stream) {
+            return Err(ClientError::NotOurs { socket });
+        }
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);

@@ -116,6 +116,19 @@ impl Place {
         self.state.join("workspaces").join(project)
     }
 
+    /// Checks that the state folder, if it is there, is the user's own: what others put there is not believed.
+    ///
+    /// # Errors
+    /// When it is somebody else's, or no folder.
+    pub fn check(&self) -> Result<(), PlaceError> {
+        match std::fs::symlink_metadata(&self.state) {
+            Ok(meta) if meta.is_dir() && meta.uid() == rustix::process::getuid().as_raw() => Ok(()),
+            Ok(_) => Err(PlaceError::NotOurs { path: self.state.clone() }),
+            // One that is not there, or cannot be looked at, has nothing to tell.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes the state folder, private to the user.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The way to the daemon: find it, or start it and wait until it takes requests.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,15 +25,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Returns the socket of the daemon that runs, or ran last; else where one would listen.
 pub fn socket(place: &Place) -> Result<PathBuf, CliError> {
+    place.check()?;
     match oarlock_daemon::read_note(place) {
         Some(note) => Ok(note.socket),
         None => Ok(place.socket()?),
     }
 }
 
-/// Tells whether a daemon listens.
+/// Tells whether a daemon of our own listens. Somebody else's process in its place is none.
 pub fn answers(place: &Place) -> bool {
-    socket(place).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
+    let stream = socket(place).ok().and_then(|socket| UnixStream::connect(socket).ok());
+    let peer = stream.and_then(|stream| rustix::net::sockopt::socket_peercred(stream).ok());
+    peer.is_some_and(|peer| peer.uid == rustix::process::getuid())
 }
 
 /// Tells whether a daemon takes requests. One that was killed goes on listening while the system takes it apart, and
@@ -57,6 +61,7 @@ pub fn client(place: &Place) -> Result<Client, CliError> {
 
 /// Returns a client of the running daemon; none is started.
 pub fn running(place: &Place) -> Result<Client, CliError> {
+    place.check()?;
     if answers(place) {
         return plain_client(place);
     }
@@ -103,7 +108,10 @@ pub fn start(place: &Place) -> Result<(), CliError> {
 
 /// Starts a daemon process, and returns whether it came to take requests.
 fn launch(errors: &Path, place: &Place) -> Result<bool, CliError> {
-    let stderr = File::create(errors).map_err(|error| CliError::io("write the daemon's log", &error))?;
+    // In the stead of whatever lies there: a link would be written through.
+    drop(std::fs::remove_file(errors));
+    let stderr = OpenOptions::new().write(true).create_new(true).mode(0o600).open(errors);
+    let stderr = stderr.map_err(|error| CliError::io("write the daemon's log", &error))?;
     let oarlock =
         std::env::current_exe().map_err(|error| CliError::io("find oarlock's own program", &error))?;
     let mut daemon = Command::new(oarlock)

@@ -77,12 +77,13 @@ impl CliError {
             out::talk(&serde_json::to_string(&error).unwrap_or_default());
             return ExitCode::from(code);
         }
-        out::talk(&format!("error: {}", error.message));
+        // Whatever is quoted in it, and whoever forgot to clean it: the person's terminal is not driven by it.
+        out::talk(&format!("error: {}", out::clean(&error.message)));
         for path in &error.paths {
             out::talk(&format!("  {}", out::clean(path)));
         }
         if !error.hint.is_empty() {
-            out::talk(&format!("hint: {}", error.hint));
+            out::talk(&format!("hint: {}", out::clean(&error.hint)));
         }
         ExitCode::from(code)
     }
@@ -94,6 +95,9 @@ impl From<ClientError> for CliError {
             ClientError::Refused(error, status) => Self::Refused(error, status),
             ClientError::NoDaemon { .. } => {
                 Self::NoDaemon(sentence(&error), "Start it with \"oarlock start\".".into())
+            }
+            ClientError::NotOurs { .. } => {
+                Self::failed(sentence(&error), "Set OARLOCK_HOME to a folder of your own.")
             }
             ClientError::Broken(_) | ClientError::Slow => {
                 Self::failed(sentence(&error), "Is it well? See \"oarlock status\".")

@@ -60,7 +60,12 @@ pub fn json(value: &impl Serialize) -> Result<(), CliError> {
 
 /// Returns text without anything that drives a terminal.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if drives(c) { ' ' } else { c }).collect()
+}
+
+/// Tells whether a character drives a terminal, or reorders what is read on it (bidirectional overrides, UAX #9).
+pub fn drives(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Cuts text to a number of characters; a cut is shown.

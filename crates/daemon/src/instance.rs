@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use oarlock_api::place::Place;
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::footing::identity;
+use crate::private;
 
 /// Who the running daemon is and where it listens. Only the lock says whether it is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,13 +38,8 @@ pub(crate) struct Instance {
 impl Instance {
     /// Takes the lock. `Ok(None)` when another daemon holds it.
     pub(crate) fn take(place: &Place) -> io::Result<Option<Self>> {
-        let lock = std::fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(place.lock())?;
+        let mut options = std::fs::OpenOptions::new();
+        let lock = private::open(&place.lock(), options.create(true).truncate(false).read(true).write(true))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { lock })),
             Err(Errno::WOULDBLOCK) => Ok(None),
@@ -65,8 +61,6 @@ pub(crate) fn write_note(place: &Place, note: &Note) -> io::Result<()> {
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
+    private::draft(&draft)?.write_all(bytes)?;
     std::fs::rename(&draft, path)
 }

@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::private;
 
 /// Size at which the file is turned over: an editor still opens it at once.
 const FILE_BYTES_MAX: u64 = 10 << 20;
@@ -25,7 +26,7 @@ struct State {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    private::open(path, OpenOptions::new().create(true).append(true))
 }
 
 impl Rolling {

@@ -1,5 +1,6 @@
 //! The daemon's life: lock, log, store, engine, socket; then requests until it is told to stop.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::feed::Feed;
 use crate::footing::Lookout;
 use crate::instance::{Instance, Note, write_note};
 use crate::token::Tokens;
-use crate::{Daemon, Patience, WallClock, http, log, now, stopped};
+use crate::{Daemon, Patience, WallClock, http, log, now, private, stopped};
 
 /// Connections at once: far above any crew of people and agents, far below the usual limit of open files.
 const CONNECTIONS_MAX: usize = 512;
@@ -115,12 +116,28 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     format!("{error}{source}")
 }
 
+/// Makes the database before SQLite does, which would give it the usual mode; its other files take the mode from it.
+fn private_database(place: &Place) -> io::Result<()> {
+    let database = place.database();
+    private::open(&database, OpenOptions::new().create(true).truncate(false).write(true))?;
+    for end in ["-wal", "-shm"] {
+        let mut name = database.clone().into_os_string();
+        name.push(end);
+        match private::open(Path::new(&name), OpenOptions::new().write(true)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn run_locked(
     place: &Place,
     options: &Options,
     patience: Patience,
     instance: &Instance,
 ) -> Result<(), DaemonError> {
+    private_database(place).map_err(system("open the log of facts"))?;
     let mut store = SqliteStore::open(&place.database()).map_err(DaemonError::Store)?;
     store.prune_if_long().map_err(DaemonError::Store)?;
     if cfg!(debug_assertions) {
@@ -239,7 +256,7 @@ fn ready(options: &Options) {
         return;
     }
     let told = io::stdout().write_all(b"ready\n").and_then(|()| io::stdout().flush());
-    let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
+    let null = OpenOptions::new().write(true).open("/dev/null");
     let let_go = null.and_then(|null| Ok(rustix::stdio::dup2_stdout(&null)?));
     if let Err(error) = told.and(let_go) {
         warn!(%error, "nobody waits for readiness");

@@ -3,11 +3,12 @@
 //! Nothing is stored per run: the token is a keyed hash of the run's name under a secret of this state folder.
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::private;
 
 const SECRET_BYTES: usize = 32;
 
@@ -29,7 +30,8 @@ impl Tokens {
     /// Reads the secret, or draws one from the system's generator and keeps it with mode 0600.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut secret = [0; SECRET_BYTES];
-        match std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut secret)) {
+        let kept = private::open(path, std::fs::OpenOptions::new().read(true));
+        match kept.and_then(|mut file| file.read_exact(&mut secret)) {
             Ok(()) => return Ok(Self { secret }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // Half a secret is none. Runs that hold a token of the whole one have to do without it.
@@ -39,8 +41,7 @@ impl Tokens {
         std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
         // Written aside and moved, so that whoever dies halfway leaves no half.
         let draft = path.with_extension("new");
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file = private::draft(&draft)?;
         file.write_all(&secret)?;
         file.sync_all()?;
         std::fs::rename(&draft, path)?;

@@ -26,7 +26,9 @@ pub(crate) fn listen(dir: &RunDir) -> io::Result<UnixListener> {
 /// Connects to the run's host.
 pub(crate) fn connect(dir: &RunDir) -> io::Result<UnixStream> {
     let handle = dir.handle()?;
-    UnixStream::connect(short(&handle))
+    let stream = UnixStream::connect(short(&handle))?;
+    // Whoever listens in its place would be told what a person types.
+    if is_own_user(&stream) { Ok(stream) } else { Err(ErrorKind::PermissionDenied.into()) }
 }
 
 /// Returns whether the other end is a process of our own user.

@@ -6,9 +6,9 @@ pub mod inbox;
 pub(crate) mod watch;
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,7 +64,12 @@ pub(crate) fn start(
     };
     let prompt_file = around.folder.join("prompt.md");
     let inbox = inbox::folder(around.folder);
-    let made = std::fs::create_dir_all(&inbox).and_then(|()| write_private(&prompt_file, prompt.as_bytes()));
+    // Whoever opens the folder above them by hand opens no run.
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&inbox)
+        .and_then(|()| write_private(&prompt_file, prompt.as_bytes()));
     made.map_err(|error| trouble::io("write the run's prompt", &prompt_file, &error))?;
     let oarlock = around.oarlock.to_string_lossy();
     let line = agent.launch(&Launch {

@@ -18,5 +18,6 @@ mod log;
 mod messages;
 mod places;
 mod repositories;
+mod strangers;
 mod surface;
 mod trash;

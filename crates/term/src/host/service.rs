@@ -221,11 +221,15 @@ impl<'a> Service<'a> {
 
     fn welcome(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
+            // Somebody else is not even told that there is no room.
+            if !socket::is_own_user(&stream) {
+                continue;
+            }
             let Ok(mut viewer) = Viewer::new(stream) else { continue };
             if self.viewers.len() >= VIEWERS_MAX {
                 viewer.say(&HostFrame::Error { reason: "too many clients".to_owned() });
                 viewer.feed(self.output.file(), 0, &mut self.feed_buffer);
-            } else if socket::is_own_user(&viewer) {
+            } else {
                 self.viewers.push(viewer);
             }
         }
