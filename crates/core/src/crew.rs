@@ -160,7 +160,7 @@ impl Crew {
         let Some(project) = self.fleet.state.projects.get(&spawn.project) else {
             return Err(Refusal::new(
                 "not_found",
-                format!("There is no project {}.", spawn.project),
+                format!("There is no project {}.", crate::text::line(&spawn.project.0, 60)),
                 "Register it with \"oarlock project add PATH\".",
             ));
         };

@@ -140,7 +140,7 @@ impl Machine for Fleet {
             Request::RemoveProject(_, project, _) if !fleet.projects.contains_key(&project) => {
                 Err(Refusal::new(
                     "not_found",
-                    format!("There is no project {project}."),
+                    format!("There is no project {}.", crate::text::line(&project.0, 60)),
                     "List them with \"oarlock project ls\".",
                 ))
             }

@@ -35,7 +35,7 @@ pub fn run(context: &Context, diff: &Diff) -> Done {
             out::line(
                 &line
                     .chars()
-                    .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+                    .map(|c| if out::drives(c) && c != '\t' { '\u{fffd}' } else { c })
                     .collect::<String>(),
             );
         }

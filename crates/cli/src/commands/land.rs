@@ -68,11 +68,11 @@ pub fn run(context: &Context, land: &Land) -> Done {
     out::line(&format!(
         "Landed {} on {}: {commits}, now at {}",
         landed.name,
-        landed.onto,
+        out::clean(&landed.onto),
         short(&landed.oid)
     ));
     for note in &landed.notes {
-        out::talk(&format!("note: {note}"));
+        out::talk(&format!("note: {}", out::clean(note)));
     }
     Ok(())
 }
@@ -95,7 +95,12 @@ fn look(context: &Context, client: &Client, path: &str, land: &Land) -> Result<O
     }
     if !context.json {
         let files = out::count(preview.files, "file");
-        out::line(&format!("{files}, +{} -{} onto {}", preview.insertions, preview.deletions, preview.onto));
+        out::line(&format!(
+            "{files}, +{} -{} onto {}",
+            preview.insertions,
+            preview.deletions,
+            out::clean(&preview.onto)
+        ));
         for (oid, subject) in preview.commits.iter().rev().take(COMMITS_SHOWN) {
             out::line(&format!("  {} {}", short(oid), out::clean(subject)));
         }

@@ -102,7 +102,7 @@ fn plain(bytes: &[u8]) -> String {
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (line, end) = line.strip_suffix(b"\n").map_or((line, ""), |line| (line, "\n"));
         let last = line.rsplit(|byte| *byte == b'\r').map(drawn).find(|drawn| !drawn.is_empty());
-        text.extend(last.unwrap_or_default().chars().filter(|c| *c == '\t' || !c.is_control()));
+        text.extend(last.unwrap_or_default().chars().filter(|c| *c == '\t' || !out::drives(*c)));
         text.push_str(end);
     }
     text

@@ -52,7 +52,7 @@ pub fn run(context: &Context, project: &Project) -> Done {
             if context.json {
                 return out::json(&added);
             }
-            out::line(&format!("Registered {} as {}.", added.path, added.id));
+            out::line(&format!("Registered {} as {}.", out::clean(&added.path), added.id));
         }
         What::Ls => {
             let projects: Vec<wire::Project> = client.get("/v1/projects")?;
@@ -62,7 +62,7 @@ pub fn run(context: &Context, project: &Project) -> Done {
             if projects.is_empty() {
                 out::talk("No project yet. Register one with \"oarlock project add PATH\".");
             } else {
-                let row = |p: &wire::Project| vec![p.id.clone(), p.sessions.to_string(), p.path.clone()];
+                let row = |p: &wire::Project| vec![p.id.clone(), p.sessions.to_string(), out::clean(&p.path)];
                 out::table(&["PROJECT", "SESSIONS", "PATH"], &projects.iter().map(row).collect::<Vec<_>>());
             }
         }
@@ -72,8 +72,11 @@ pub fn run(context: &Context, project: &Project) -> Done {
                 return out::json(&shown);
             }
             out::line(&format!("project   {}", shown.id));
-            out::line(&format!("path      {}", shown.path));
-            out::line(&format!("lands on  {}", shown.default_branch.as_deref().unwrap_or("unknown")));
+            out::line(&format!("path      {}", out::clean(&shown.path)));
+            out::line(&format!(
+                "lands on  {}",
+                out::clean(shown.default_branch.as_deref().unwrap_or("unknown"))
+            ));
             out::line(&format!("sessions  {}", shown.sessions));
         }
         What::Rm { id } => {

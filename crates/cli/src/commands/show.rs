@@ -30,9 +30,9 @@ pub fn run(context: &Context, show: &Show) -> Done {
     out::line(&format!("{} ({}) of {}", session.name, session.id, session.project));
     out::line(&format!("status     {}{outcome}: {}", session.status, out::clean(&session.because)));
     out::line(&format!("agent      {}", out::clean(&session.agent)));
-    out::line(&format!("branch     {}", session.branch));
+    out::line(&format!("branch     {}", out::clean(&session.branch)));
     if let Some(base_branch) = &session.base_branch {
-        out::line(&format!("lands on   {base_branch}, from {}", short(&session.base)));
+        out::line(&format!("lands on   {}, from {}", out::clean(base_branch), short(&session.base)));
     }
     if let (Some(ahead), Some(dirty)) = (session.ahead, session.dirty) {
         out::line(&format!(
@@ -43,7 +43,7 @@ pub fn run(context: &Context, show: &Show) -> Done {
         ));
     }
     if let Some(workspace) = &session.workspace {
-        out::line(&format!("workspace  {workspace}"));
+        out::line(&format!("workspace  {}", out::clean(workspace)));
     }
     if let Some(trash) = &detail.trash {
         out::line(&format!("trash      {trash}"));
@@ -65,8 +65,11 @@ pub fn run(context: &Context, show: &Show) -> Done {
         out::line(&format!("run {:<6} {end}, began {} ago", run.id, out::age(&run.started_at)));
     }
     for message in &detail.messages {
-        let trouble =
-            if message.trouble.is_empty() { String::new() } else { format!(" ({})", message.trouble) };
+        let trouble = if message.trouble.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", out::clean(&message.trouble))
+        };
         out::line(&format!(
             "message    {}{trouble}: {}",
             message.state,

@@ -40,7 +40,7 @@ pub fn run(context: &Context, trash: &Trash) -> Done {
             }
             let row = |entry: &wire::Trash| {
                 let (session, reason) = (entry.session.clone(), out::clean(&entry.reason));
-                vec![entry.id.clone(), session, reason, out::age(&entry.at), entry.branch.clone()]
+                vec![out::clean(&entry.id), session, reason, out::age(&entry.at), out::clean(&entry.branch)]
             };
             out::table(&["ID", "SESSION", "WHY", "AGE", "BRANCH"], &kept.iter().map(row).collect::<Vec<_>>());
             Ok(())

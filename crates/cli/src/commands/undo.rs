@@ -34,6 +34,6 @@ pub fn bring_back(context: &Context, session: Option<String>) -> Done {
     }
     let session = &changed.session;
     let place = session.workspace.as_deref().unwrap_or("a workspace that is on its way");
-    out::line(&format!("Brought back {}: {place}", session.name));
+    out::line(&format!("Brought back {}: {}", session.name, out::clean(place)));
     Ok(())
 }

@@ -11,6 +11,7 @@ mod disk;
 mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod hostile;
 mod hosts;
 mod landing;
 mod limits;

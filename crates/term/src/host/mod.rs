@@ -50,6 +50,10 @@ pub(crate) fn fuzzing_note_typed(run: &RunDir, id: &str) -> io::Result<bool> {
 
 fn serve(dir: &Path) -> io::Result<()> {
     let run = RunDir::new(std::path::absolute(dir)?);
+    // Whoever calls it by hand is told here; after the fork nobody hears it.
+    if run.read_spec()?.is_none() {
+        return Err(io::Error::other(format!("{} is no folder of a run: there is no spec", dir.display())));
+    }
     detach::close_inherited();
     let lock = detach::take_lock(&run)?;
     if detach::is_first_half()? {

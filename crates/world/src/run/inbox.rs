@@ -31,16 +31,29 @@ pub fn file(run: &Path) -> PathBuf {
 
 /// Appends a report, whole or not at all.
 ///
+/// The path comes from the environment, which anybody may have set: nothing is written into what is no inbox.
+///
 /// # Errors
-/// When the file cannot be written, or the report is longer than [`REPORT_BYTES_MAX`].
+/// When the path is not an inbox's, the file cannot be written, or the report is longer than [`REPORT_BYTES_MAX`].
 pub fn report(inbox: &Path, report: &Report) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
     if line.len() > REPORT_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the report is too long"));
     }
+    let is_inbox =
+        inbox.is_absolute() && inbox.parent().and_then(Path::parent).is_some_and(|run| file(run) == inbox);
+    if !is_inbox {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "OARLOCK_INBOX names no inbox of a run"));
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let mut file =
+        OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(inbox)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the inbox is no file"));
+    }
     // One write in append mode: lines of several writers do not mix.
-    OpenOptions::new().create(true).append(true).mode(0o600).open(inbox)?.write_all(&line)
+    file.write_all(&line)
 }
 
 /// What a pass over an inbox found.
