@@ -5,6 +5,7 @@
 mod bench;
 mod connections;
 mod feed;
+mod floods;
 mod malformed;
 mod pages;
 mod requests;
