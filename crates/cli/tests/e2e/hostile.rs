@@ -284,13 +284,11 @@ fn drives_a_terminal(said: &str) -> Option<char> {
     said.chars().find(|c| !harmless(*c))
 }
 
-#[test]
-fn nothing_an_agent_writes_drives_the_terminal_of_who_reads_it() {
-    let crew = Crew::new();
-    let hostile = ESCAPES.replace('\0', "");
+/// Begins sessions that put hostile words into whatever an agent writes: screen, reports, files, commits, last words.
+fn hostile_sessions(crew: &Crew, hostile: &str) {
     crew.scripted("list", &format!("say {hostile}\nquestion {hostile}"));
     crew.wait_status("list", "needs_input");
-    let mut file = fs::OpenOptions::new().append(true).open(inbox(&crew, "list")).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(inbox(crew, "list")).unwrap();
     let report = |event: &str| json!({"event": event, "payload": {"claim": "stuck", "note": ESCAPES, "what": ESCAPES, "error": ESCAPES}});
     for event in ["claim", "turn_ended", "permission_asked", "started"] {
         file.write_all((report(event).to_string() + "\n").as_bytes()).unwrap();
@@ -306,6 +304,13 @@ fn nothing_an_agent_writes_drives_the_terminal_of_who_reads_it() {
     crew.wait_status("dies", "failed");
     crew.exec("missing", &format!("exec '/no/such/{hostile}'"));
     crew.wait_status("missing", "failed");
+}
+
+#[test]
+fn nothing_an_agent_writes_drives_the_terminal_of_who_reads_it() {
+    let crew = Crew::new();
+    let hostile = ESCAPES.replace('\0', "");
+    hostile_sessions(&crew, &hostile);
     let branch = crew.run(&["spawn", "--name", "b", "--exec", "true", "--branch", &hostile]);
     assert!(!branch.stderr.is_empty() || !branch.stdout.is_empty());
     drop(crew.run(&["send", "list", &hostile]));
