@@ -120,7 +120,13 @@ impl World {
             name: &name,
             token: (self.issue)(session.as_str(), run.0),
         };
-        run::start(&around, run, role, brief, workspace, prompt)
+        let mut facts = Vec::new();
+        if !Path::new(workspace).exists() {
+            // Somebody deleted it; what is on its branch can be had again.
+            facts = self.prepare(session, brief)?;
+        }
+        facts.extend(run::start(&around, run, role, brief, workspace, prompt)?);
+        Ok(facts)
     }
 
     /// Types a message, unless a turn began since it was wanted: a dialog may come up in it, and would take the text for

@@ -168,6 +168,35 @@ fn a_worktree_half_registered_is_finished_by_a_repeat() {
 }
 
 #[test]
+fn a_workspace_whose_record_was_lost_is_known_by_its_branch() {
+    let repo = Repo::new();
+    let want = repo.want("one");
+    let first = prepare(&want).unwrap();
+    write(&first.path, "new.txt", "work\n");
+    let head = commit(&first.path, "work");
+    let record = || {
+        let files = std::fs::read_dir(repo.root.join(".git/oarlock/workspaces")).unwrap().flatten();
+        let mut files = files.map(|entry| entry.path());
+        files.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap()
+    };
+    repo.commit("the base moved on");
+    for lost in ["emptied", "deleted"] {
+        std::fs::remove_dir_all(&want.path).unwrap();
+        match lost {
+            "emptied" => std::fs::write(record(), "").unwrap(),
+            _ => std::fs::remove_file(record()).unwrap(),
+        }
+        let again = prepare(&want).unwrap();
+        assert!(again.adopted && !again.untouched, "{lost}: it was there before");
+        assert_eq!((again.head, again.base), (head.clone(), first.base.clone()), "{lost}: with its commits");
+        assert_eq!(read(&want.path, "new.txt"), "work\n");
+    }
+    let mut other = repo.want("two");
+    other.branch = want.branch.clone();
+    assert_eq!(refusal(&other).code(), "branch_exists", "it is nobody else's");
+}
+
+#[test]
 fn git_reads_the_worktrees_while_many_are_made() {
     let repo = Repo::new();
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::inspect::Home;
 use super::prepare::{Made, is_checkout, move_aside};
 use super::record::{Record, key};
-use super::{Error, HOME_REMOTE, worktree};
+use super::{Error, HOME_REMOTE, plant, worktree};
 use crate::git::lock::Lock;
 use crate::git::{CHECKOUT_MAX, Git, GitError, Oid, read};
 
@@ -52,9 +52,7 @@ fn remove_part(part: &Path) -> Result<(), Error> {
 }
 
 fn clone_to(repository: &Home, record: &Record, part: &Path) -> Result<(), Error> {
-    if let Some(parent) = part.parent() {
-        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    }
+    plant::make_parent(part)?;
     let home = Git::at(&repository.root);
     home.writes("clone the repository")
         .args(["clone", "--local", "--no-checkout", "--quiet", "--origin", HOME_REMOTE, "--"])

@@ -4,7 +4,9 @@
 //! each other's halves and a thousand cost a thousand times more than one. Here the entry is put in place whole, by one
 //! rename: nobody sees half of it, and others are not looked at. Must not know what is checked out, nor start git.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -28,6 +30,7 @@ pub(crate) fn worktree(common_dir: &Path, path: &Path, branch: &str) -> Result<(
     let Some(entry) = entry(common_dir, path) else {
         return Err(Error::PathRefused { path: path.to_owned(), why: "it has no name" });
     };
+    make_parent(path)?;
     std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
     let name = entry.file_name().unwrap_or_default();
     let draft = common_dir.join("oarlock").join("entries").join(name);
@@ -54,6 +57,12 @@ pub(crate) fn worktree(common_dir: &Path, path: &Path, branch: &str) -> Result<(
     std::fs::write(&dot_git, link).map_err(Error::io("write", &dot_git))?;
     let locked = entry.join("locked");
     std::fs::remove_file(&locked).map_err(Error::io("unlock", locked))
+}
+
+/// Makes the folder that holds a workspace, for nobody else to look into.
+pub(crate) fn make_parent(path: &Path) -> Result<(), Error> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(Error::io("create", parent))
 }
 
 fn line(path: &Path) -> Vec<u8> {

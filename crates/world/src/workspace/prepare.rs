@@ -37,6 +37,7 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
         Some(record) => (take_up(record, want, &path)?, None),
         None => plan(&home, &records, want, &path).map(|(record, base)| (record, Some(base)))?,
     };
+    let is_new = base.as_ref().is_some_and(|base| base.is_new);
     let mut made = Made::default();
     if record.stage != Stage::Planned && !is_checkout(&record.path) {
         // Somebody deleted the directory; what is on the branch can be had again.
@@ -46,7 +47,7 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
     }
     if record.stage == Stage::Planned {
         made = match record.kind {
-            Kind::Worktree => worktree::make(&home, &record, base.is_some())?,
+            Kind::Worktree => worktree::make(&home, &record, is_new)?,
             Kind::Clone => clone::make(&home, &record)?,
         };
         record.stage = Stage::CheckedOut;
@@ -61,11 +62,11 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
         record.stage = Stage::Ready;
         records.write_and_flush_soon(&record)?;
     }
-    let starts_at_tip = base.as_ref().is_some_and(|base| base.is_tip);
-    let untouched = starts_at_tip && made.untouched && want.setup.is_empty();
+    let untouched =
+        is_new && base.as_ref().is_some_and(|base| base.is_tip) && made.untouched && want.setup.is_empty();
     let head =
         if untouched { Some(record.base.clone()) } else { read::commit(&Git::at(&record.path), "HEAD")? };
-    Ok(Ready { skipped, untouched, ..ready(&record, base.is_none(), made, head) })
+    Ok(Ready { skipped, untouched, ..ready(&record, !is_new, made, head) })
 }
 
 /// What making the checkout has to tell.
@@ -130,9 +131,13 @@ fn plan(home: &Home, records: &Records, want: &Want, path: &Path) -> Result<(Rec
         }
         check_path_free(&git, path)?;
     }
-    let base = find_base(&git, home, want.base.as_deref())?;
-    if !refs::is_surely_free(&home.common_dir, &want.branch) {
-        check_branch_free(&git, &want.branch)?;
+    let mut base = find_base(&git, home, want.base.as_deref())?;
+    if !refs::is_surely_free(&home.common_dir, &want.branch)
+        && let Err(taken) = check_branch_free(&git, &want.branch)
+    {
+        // What was written down of it is lost or was let go, and its branch still says whose it is, and where it began.
+        base.at = began(&git, &want.branch, &want.id)?.ok_or(taken)?;
+        base.is_new = false;
     }
     let record = Record {
         id: want.id.clone(),
@@ -156,6 +161,8 @@ pub(crate) struct Base {
     branch: String,
     /// It is the tip of that branch.
     is_tip: bool,
+    /// Nothing of the workspace was made before.
+    is_new: bool,
 }
 
 /// Returns the commit to start from and the branch to land on.
@@ -165,7 +172,7 @@ fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> 
             Some(at) => Some(at),
             None => read::branch(git, branch)?,
         };
-        Ok(at.map(|at| Base { at, branch: branch.to_owned(), is_tip: true }))
+        Ok(at.map(|at| Base { at, branch: branch.to_owned(), is_tip: true, is_new: true }))
     };
     let default = home.default_branch.clone();
     let Some(name) = base else {
@@ -174,7 +181,7 @@ fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> 
             return Ok(base);
         }
         return match read::commit(git, &format!("refs/remotes/origin/{branch}"))? {
-            Some(at) => Ok(Base { at, branch, is_tip: false }),
+            Some(at) => Ok(Base { at, branch, is_tip: false, is_new: true }),
             None => Err(no_base(git, home, &branch)?),
         };
     };
@@ -185,7 +192,7 @@ fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> 
     }
     let at = if name.contains('\0') { None } else { read::commit(git, name)? };
     let Some(at) = at else { return Err(no_base(git, home, name)?) };
-    Ok(Base { at, branch: default.unwrap_or_else(|| name.to_owned()), is_tip: false })
+    Ok(Base { at, branch: default.unwrap_or_else(|| name.to_owned()), is_tip: false, is_new: true })
 }
 
 /// Says why there is nothing to start from: the repository may have no commit at all.
@@ -288,30 +295,39 @@ pub(crate) fn move_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
 pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
     if let Some(at) = read::branch(git, &record.branch)? {
         let made_by_us = at == record.base || !record.setup_done.is_empty() || record.restored.is_some();
-        let reflog = || begins_with_us(git, record);
-        if made_by_us || reflog()? {
+        if made_by_us || began(git, &record.branch, &record.id)?.is_some() {
             return Ok(());
         }
         return Err(Error::BranchExists { branch: record.branch.clone(), at });
     }
     let full = format!("refs/heads/{}", record.branch);
     git.writes("create the branch")
-        .args(["update-ref", "-m", &reason(record), &full, record.base.as_str(), &record.base.zero_like()])
+        .args([
+            "update-ref",
+            "-m",
+            &reason(&record.id),
+            &full,
+            record.base.as_str(),
+            &record.base.zero_like(),
+        ])
         .run()?;
     Ok(())
 }
 
 /// Says in a reflog whose a branch is.
-pub(crate) fn reason(record: &Record) -> String {
-    format!("oarlock: workspace of {}", clean_line(record.id.as_bytes(), 80))
+pub(crate) fn reason(id: &str) -> String {
+    format!("oarlock: workspace of {}", clean_line(id.as_bytes(), 80))
 }
 
-/// Whether the branch's reflog says that this workspace made it: its agent moved it on, then its directory was deleted.
-fn begins_with_us(git: &Git, record: &Record) -> Result<bool, GitError> {
-    let full = format!("refs/heads/{}", record.branch);
+/// Returns where a branch began, if its reflog says that it was made for the workspace of `id`.
+fn began(git: &Git, branch: &str, id: &str) -> Result<Option<Oid>, GitError> {
+    let full = format!("refs/heads/{branch}");
     let answer = git
         .reads("read the branch's reflog")
-        .args(["log", "--walk-reflogs", "--format=%gs", &full, "--"])
+        .args(["log", "--walk-reflogs", "--format=%H %gs", "--end-of-options", &full, "--"])
+        .allow(128)
         .run()?;
-    Ok(answer.text().lines().last().is_some_and(|first| first.starts_with(&reason(record))))
+    let text = answer.text();
+    let Some((oid, why)) = text.lines().last().and_then(|line| line.split_once(' ')) else { return Ok(None) };
+    Ok(Oid::parse(oid).filter(|_| why.starts_with(&reason(id))))
 }

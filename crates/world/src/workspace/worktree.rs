@@ -25,13 +25,13 @@ const PARALLEL_FROM_FILES: u32 = 1_000;
 /// Checkouts this process is writing at this moment; they share the cores.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes branch, registration and files of a planned workspace; `first` says that nothing of it was made before.
-pub(crate) fn make(home: &Home, record: &Record, first: bool) -> Result<Made, Error> {
+/// Makes branch, registration and files of a planned workspace; `is_new` says that nothing of it was made before.
+pub(crate) fn make(home: &Home, record: &Record, is_new: bool) -> Result<Made, Error> {
     let mut made = Made::default();
-    if first && is_ours_alone(record) && plant::is_possible(&home.common_dir, &record.path) {
+    if is_new && is_ours_alone(record) && plant::is_possible(&home.common_dir, &record.path) {
         plant::worktree(&home.common_dir, &record.path, &record.branch)?;
         // The branch is not there yet: to move it to the base makes it, by the same call that writes the files.
-        write_files(&record.path, record.base.as_str(), &reason(record))?;
+        write_files(&record.path, record.base.as_str(), &reason(&record.id))?;
     } else {
         let one = Lock::repository(&home.common_dir)?;
         ensure_branch(&Git::at(&home.root), record)?;
@@ -90,9 +90,7 @@ pub(crate) fn register(
         std::fs::remove_file(&dot_git).map_err(Error::io("remove the half-made", dot_git))?;
     }
     let moved_aside = move_aside(&record.path)?;
-    if let Some(parent) = record.path.parent() {
-        std::fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    }
+    plant::make_parent(&record.path)?;
     // Twice `--force` replaces a registration for this very path whose directory is missing, and only that one; whether
     // the branch is checked out elsewhere was asked above.
     let call =
