@@ -3,7 +3,7 @@
 //! A rule reads a [`Tree`] and returns findings; it touches nothing, so that its tests need no files.
 
 mod code;
-mod reliability;
+mod proof;
 mod source;
 mod text;
 mod verbs;
@@ -140,7 +140,7 @@ const RULES: &[Rule] = &[
     text::glossary_has_one_meaning_a_word,
     words::names_no_machine,
     verbs::are_documented,
-    reliability::names_its_tests,
+    proof::names_its_tests,
 ];
 
 /// Prints every finding.

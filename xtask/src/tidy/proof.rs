@@ -1,19 +1,25 @@
-//! The page about faults is as true as its tests: each row names some, and each test that it names is there.
+//! The pages about faults and threats are as true as their tests: each test that they name is there, and each fault names some.
 
 use super::source::Source;
 use super::{Finding, Tree};
 
-/// The page.
-const PAGE: &str = "docs/reliability.md";
+/// The page of faults, each row of which names a test.
+const FAULTS: &str = "docs/reliability.md";
+/// The page of threats, some rows of which say what holds by itself.
+const THREATS: &str = "docs/security.md";
 /// What stands between a test's file and its name.
 const BETWEEN: &str = ".rs :: ";
 
-/// Every row of the page names a test, and every test that is named anywhere on it exists.
+/// Every test that is named on the pages exists, and every row of the page of faults names one.
 pub fn names_its_tests(tree: &Tree) -> Vec<Finding> {
-    let Some(page) = tree.file(PAGE) else { return vec![] };
+    [FAULTS, THREATS].into_iter().flat_map(|page| look(tree, page)).collect()
+}
+
+fn look(tree: &Tree, path: &str) -> Vec<Finding> {
+    let Some(page) = tree.file(path) else { return vec![] };
     let mut findings = Vec::new();
     let mut add = |line: usize, says: String, remedy: &str| {
-        findings.push(Finding { path: PAGE.into(), line, says, remedy: remedy.into() });
+        findings.push(Finding { path: path.into(), line, says, remedy: remedy.into() });
     };
     let mut heads = 0;
     for (index, line) in page.text.lines().enumerate() {
@@ -27,7 +33,7 @@ pub fn names_its_tests(tree: &Tree) -> Vec<Finding> {
         }
         // A table begins with its heads and a line of dashes.
         heads = if line.starts_with('|') { heads + 1 } else { 0 };
-        if heads > 2 && tests.is_empty() {
+        if heads > 2 && tests.is_empty() && path == FAULTS {
             add(index + 1, "the row names no test".into(), "name its test as `path/to/file.rs :: name`");
         }
     }
@@ -65,7 +71,11 @@ mod tests {
     const TESTS: &str = "#[test]\n#[allow(x)]\nfn it_holds() {}\n\nfn helper() {}\n";
 
     fn says(page: &str) -> Vec<String> {
-        let tree = Tree::of(&[(PAGE, page), ("crates/a/tests/b.rs", TESTS)]);
+        says_of(FAULTS, page)
+    }
+
+    fn says_of(path: &str, page: &str) -> Vec<String> {
+        let tree = Tree::of(&[(path, page), ("crates/a/tests/b.rs", TESTS)]);
         names_its_tests(&tree).into_iter().map(|finding| finding.says).collect()
     }
 
@@ -85,5 +95,8 @@ mod tests {
         let table = |row: &str| format!("Text.\n\n| fault | test |\n|---|---|\n{row}");
         assert_eq!(says(&table(row)), [""; 0]);
         assert_eq!(says(&table("| a fault | trust us |\n")), ["the row names no test"]);
+        assert_eq!(says_of(THREATS, &table("| a threat | nobody can |\n")), [""; 0]);
+        let missing = "| a threat | `crates/a/tests/b.rs :: it_does` |\n";
+        assert_eq!(says_of(THREATS, &table(missing)), ["crates/a/tests/b.rs has no test it_does"]);
     }
 }
