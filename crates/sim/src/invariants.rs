@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oarlock_core::crew::{Crew, Line};
 use oarlock_core::ids::{SessionId, Timestamp};
-use oarlock_core::machine::{Entry, Key, Scope};
+use oarlock_core::machine::{Entry, Key, Machine, SETTLED_MAX, Scope};
 use oarlock_core::session::fact::Fact;
-use oarlock_core::session::{Activity, Effect, MessageState, Outcome, Session, Workspace};
+use oarlock_core::session::{
+    Activity, Effect, MESSAGES_KEPT, MessageState, Outcome, REQUESTS_KEPT, RUNS_KEPT, Session, Workspace,
+};
 use oarlock_core::status::{Status, status};
 use oarlock_engine::{Job, Lane, QUICK_MAX, SLOW_MAX, Stamped};
 
@@ -90,6 +92,7 @@ pub const ALL: &[(&str, Invariant)] = named![
     one_live_run_per_session,
     run_ids_are_never_reused,
     settled_is_never_performed_again,
+    a_state_does_not_grow_with_its_past,
     no_job_is_handed_out_twice_at_once,
     what_moves_a_workspace_works_alone,
     lanes_hold,
@@ -272,6 +275,24 @@ pub fn settled_is_never_performed_again(view: &View<'_>) -> Result<(), String> {
         let again = view.settled.contains(&(job.session.clone(), job.key.clone()));
         ensure(!again, || format!("{} {} was settled already", job.session, job.key))
     })
+}
+
+/// What a state remembers of its past is bounded: runs, requests, messages that need nothing more, effects that came back
+/// and are not wanted.
+pub fn a_state_does_not_grow_with_its_past(view: &View<'_>) -> Result<(), String> {
+    for (id, scope) in &view.live.sessions {
+        let session = &scope.state;
+        let over = session.messages.iter().filter(|message| !message.is_waiting()).count();
+        ensure(session.runs.len() <= RUNS_KEPT, || format!("{id} keeps {} runs", session.runs.len()))?;
+        ensure(session.requests.len() <= REQUESTS_KEPT, || format!("{id} keeps {:?}", session.requests))?;
+        ensure(over <= MESSAGES_KEPT, || format!("{id} keeps {over} messages that are over"))?;
+        if scope.settled.len() > SETTLED_MAX {
+            let wanted = Session::decide(session).effects;
+            let past = scope.settled.iter().find(|key| !wanted.contains_key(key));
+            ensure(past.is_none(), || format!("{id} keeps {past:?}, which nothing wants"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A job is in one pair of hands.

@@ -55,6 +55,8 @@ pub enum Sabotage {
     LosesJobs,
     /// A snapshot leaves out what was settled.
     SnapshotForgets,
+    /// A state keeps every effect that ever came back.
+    ForgetsNothing,
     /// Every session is given the same ports.
     LeasesTwice,
     /// A name finds the first session that bears it, however many do.

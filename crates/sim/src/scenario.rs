@@ -288,8 +288,12 @@ impl Scenario {
             }
         }
         let in_hand: Vec<&Job> = self.hands.iter().map(|hand| &hand.job).collect();
-        let misleased = self.setting_is(Sabotage::LeasesTwice).then(|| lease_twice(self.crew().clone()));
-        let live = misleased.as_ref().unwrap_or_else(|| self.crew());
+        let misled = match self.setting.sabotage {
+            Some(Sabotage::LeasesTwice) => Some(lease_twice(self.crew().clone())),
+            Some(Sabotage::ForgetsNothing) => Some(remember_all(self.crew().clone(), &self.settled)),
+            _ => None,
+        };
+        let live = misled.as_ref().unwrap_or_else(|| self.crew());
         let view = View {
             live,
             find: &|name| self.find(name),
@@ -416,6 +420,15 @@ impl Scenario {
 fn lease_twice(mut crew: Crew) -> Crew {
     let briefs = crew.sessions.values_mut().filter_map(|scope| scope.state.brief.as_mut());
     briefs.for_each(|brief| brief.ports.first = 1);
+    crew
+}
+
+fn remember_all(mut crew: Crew, settled: &BTreeSet<(SessionId, Key)>) -> Crew {
+    for (id, key) in settled {
+        if let Some(scope) = crew.sessions.get_mut(id) {
+            scope.settled.insert(key.clone());
+        }
+    }
     crew
 }
 

@@ -28,6 +28,7 @@ const BITES: &[(&str, Sabotage)] = &[
     ("one_live_run_per_session", Sabotage::StartsAnother),
     ("run_ids_are_never_reused", Sabotage::StartsTwice),
     ("settled_is_never_performed_again", Sabotage::GivesSettled),
+    ("a_state_does_not_grow_with_its_past", Sabotage::ForgetsNothing),
     ("no_job_is_handed_out_twice_at_once", Sabotage::GivesTwice),
     ("what_moves_a_workspace_works_alone", Sabotage::GivesTooMany),
     ("lanes_hold", Sabotage::GivesTooMany),
