@@ -1,11 +1,12 @@
 //! The way to the daemon: find it, or start it and wait until it takes requests.
 
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use oarlock_api::client::Client;
@@ -18,6 +19,8 @@ use crate::out;
 const READY_WAIT: Duration = Duration::from_secs(30);
 /// How long another daemon is waited for before this one is started again.
 const LAUNCH_AGAIN: Duration = Duration::from_millis(300);
+/// Daemons of ours that may be killed while they start before a person hears of it.
+const KILLED_MAX: u32 = 3;
 /// How long a stopping daemon may take: its requests drain for 5 s.
 const GONE_WAIT: Duration = Duration::from_secs(15);
 /// Pause between two looks at a daemon that is coming or going.
@@ -86,32 +89,51 @@ pub fn start(place: &Place) -> Result<(), CliError> {
         ));
     }
     place.make()?;
-    let errors = place.state().join("log/start.err");
     // One that was just killed may still hold the lock for a moment, and somebody else may be starting one.
     let deadline = Instant::now() + READY_WAIT;
+    let mut killed = 0;
     loop {
-        if launch(&errors, place)? || wait(LAUNCH_AGAIN, || is_well(place)) {
+        let mut errors = nameless(place).map_err(|error| CliError::io("write the daemon's log", &error))?;
+        let ended = launch(&errors, place)?;
+        if ended.is_none() || wait(LAUNCH_AGAIN, || is_well(place)) {
             return Ok(());
         }
-        let why = std::fs::read_to_string(&errors).unwrap_or_default();
-        if !why.contains("already running") || Instant::now() > deadline {
+        let signal = ended.flatten().and_then(|status| status.signal());
+        killed += u32::from(signal.is_some());
+        let mut why = String::new();
+        // What cannot be read is as good as no word.
+        let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut why));
+        let may_be_well = why.contains("already running") || (signal.is_some() && killed < KILLED_MAX);
+        if !may_be_well || Instant::now() > deadline {
             let why =
                 why.lines().map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join(" ");
-            let why = if why.trim().is_empty() { "it ended without a word." } else { why.trim() };
+            let why = match (why.trim(), signal) {
+                ("", Some(signal)) => format!("signal {signal} ended it."),
+                ("", None) => "it ended without a word.".into(),
+                (why, _) => why.to_owned(),
+            };
             return Err(CliError::NoDaemon(
-                format!("The daemon could not be started: {}", out::clean(why)),
+                format!("The daemon could not be started: {}", out::clean(&why)),
                 format!("Its log is {}; \"oarlock doctor\" looks further.", place.log().display()),
             ));
         }
     }
 }
 
-/// Starts a daemon process, and returns whether it came to take requests.
-fn launch(errors: &Path, place: &Place) -> Result<bool, CliError> {
-    // In the stead of whatever lies there: a link would be written through.
-    drop(std::fs::remove_file(errors));
-    let stderr = OpenOptions::new().write(true).create_new(true).mode(0o600).open(errors);
-    let stderr = stderr.map_err(|error| CliError::io("write the daemon's log", &error))?;
+/// Makes a file for what a daemon says before it has its log. It has no name, so nobody else's daemon writes into it and
+/// nothing is left of it; under the name it had for a moment nothing can be planted.
+fn nameless(place: &Place) -> io::Result<File> {
+    let path = place.state().join(format!("log/start-{}.err", std::process::id()));
+    // One that was killed at this very place may have had this id.
+    drop(std::fs::remove_file(&path));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// Starts a daemon process. Returns nothing once it takes requests, else how it ended, as far as that came to light in time.
+fn launch(errors: &File, place: &Place) -> Result<Option<Option<ExitStatus>>, CliError> {
+    let stderr = errors.try_clone().map_err(|error| CliError::io("write the daemon's log", &error))?;
     let oarlock =
         std::env::current_exe().map_err(|error| CliError::io("find oarlock's own program", &error))?;
     let mut daemon = Command::new(oarlock)
@@ -128,7 +150,15 @@ fn launch(errors: &Path, place: &Place) -> Result<bool, CliError> {
         // The end of the pipe without the word means that the daemon ended.
         BufReader::new(pipe.take(64)).read_line(&mut word).map(|_| word).unwrap_or_default()
     });
-    Ok(said.as_deref() == Some("ready\n"))
+    if said.as_deref() == Some("ready\n") {
+        return Ok(None);
+    }
+    let mut status = None;
+    wait(LAUNCH_AGAIN, || {
+        status = daemon.try_wait().ok().flatten();
+        status.is_some()
+    });
+    Ok(Some(status))
 }
 
 /// Waits until no daemon listens. Returns whether that came true in time.

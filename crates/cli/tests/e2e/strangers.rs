@@ -250,7 +250,6 @@ fn what_was_planted_in_an_open_state_folder_is_not_written_through() {
         "oarlock.db",
         "oarlock.db-wal",
         "log/daemon.log",
-        "log/start.err",
     ];
     for name in names {
         for exists in [true, false] {
