@@ -10,8 +10,9 @@
 //!
 //! ```text
 //! cargo test -p oarlock-sim                                    # as many seeds as fit into a few seconds
-//! OARLOCK_SIM_CASES=100000 cargo test -p oarlock-sim --release # many
+//! OARLOCK_SIM_CASES=100000 cargo test -p oarlock-sim --release # many, on every core; OARLOCK_SIM_FROM begins elsewhere
 //! OARLOCK_SIM_SEED=42 cargo test -p oarlock-sim --test simulation
+//! OARLOCK_SIM_SHRINKS=0 …                                      # whoever plants faults need not see a failing case made short
 //! ```
 //!
 //! Dev only. It must not be used by anything that ships.
