@@ -16,6 +16,8 @@ use crate::harness::{Crew, ended, is_alive, signal, text, until, wait};
 
 /// How often the daemon is killed.
 const KILLS: usize = 60;
+/// Words said in a round.
+const WORDS: usize = 4;
 /// How long after a verb was sent, or a daemon appeared, the kill comes at most: most verbs are through by then.
 const DELAY_MS_MAX: u64 = 80;
 /// How long a verb may take to have a daemon running.
@@ -101,8 +103,9 @@ impl Storm {
 
     /// Chooses what a round asks for, from what was promised so far.
     fn choose(&mut self, round: usize) -> Vec<Act> {
-        let ear = if self.dice.below(2) == 0 { "shell" } else { "agent" };
-        let mut acts = vec![Act::Tell(ear, round)];
+        // Several words, so that one of them is between the terminal and the log whenever the kill comes.
+        let word = |number| Act::Tell(if number % 2 == 0 { "shell" } else { "agent" }, WORDS * round + number);
+        let mut acts: Vec<Act> = (0..WORDS).map(word).collect();
         let answered = |act: Act| self.answered.contains(&act);
         let asked = |act: Act| self.asked.contains(&act);
         let first = |holds: &dyn Fn(usize) -> bool| (0..round).find(|n| holds(*n));
