@@ -103,6 +103,16 @@ fn stopping_an_agent_ends_what_it_left_in_other_sessions_of_the_system() {
 }
 
 #[test]
+fn what_fails_before_the_agent_comes_up_is_said_by_resume_as_soon_as_it_is_known() {
+    let crew = Crew::new();
+    crew.ok(&["spawn", "--name", "lost", "--base", "no-such-branch", "--exec", "true"]);
+    crew.wait_status("lost", "failed");
+    let changed = crew.json(&["resume", "lost"]);
+    assert_eq!(changed["settled"], true, "nothing is waited for that cannot come: {changed}");
+    assert!(changed["session"]["because"].as_str().unwrap().contains("no-such-branch"), "{changed}");
+}
+
+#[test]
 fn an_agent_stopped_while_it_starts_is_gone_when_that_is_said() {
     let crew = Crew::new();
     for number in 0..16 {

@@ -104,7 +104,8 @@ impl Storm {
     /// Chooses what a round asks for, from what was promised so far.
     fn choose(&mut self, round: usize) -> Vec<Act> {
         // Several words, so that one of them is between the terminal and the log whenever the kill comes.
-        let word = |number| Act::Tell(if number % 2 == 0 { "shell" } else { "agent" }, WORDS * round + number);
+        let word =
+            |number| Act::Tell(if number % 2 == 0 { "shell" } else { "agent" }, WORDS * round + number);
         let mut acts: Vec<Act> = (0..WORDS).map(word).collect();
         let answered = |act: Act| self.answered.contains(&act);
         let asked = |act: Act| self.asked.contains(&act);

@@ -193,7 +193,8 @@ async fn resume(
 ) -> Answered<Json<wire::Changed>> {
     let up = |scope: &Scope<Session>| {
         let session = &scope.state;
-        session.live_run().is_some() || session.run_wanted.is_none() || session.stuck_on("run").is_some()
+        let is_stuck = ["workspace", "run"].iter().any(|kind| session.stuck_on(kind).is_some());
+        session.live_run().is_some() || session.run_wanted.is_none() || is_stuck
     };
     carry_out(&daemon, &session, Request::Resume(request, body.prompt), END_WAIT, up).await
 }
