@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use oarlock_core::ids::{Name, Oid, ProjectId, RequestId, RunId, Timestamp, TrashId};
+use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Timestamp, TrashId};
 use oarlock_core::machine::{Key, Machine, Recorded};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Brief, Exit, Fact, Farewell, How, LandWish, Ports, Role, Trouble, WorkspaceKind,
+    Agent, Author, Brief, Exit, Fact, Farewell, How, LandWish, Observation, Ports, Receipt, Role, Source,
+    Trouble, TurnEnd, WorkspaceKind,
 };
-use oarlock_core::session::{Effect, REQUESTS_KEPT, RUNS_KEPT, Session, Workspace};
+use oarlock_core::session::{
+    Effect, MESSAGES_KEPT, MessageState, REQUESTS_KEPT, RUNS_KEPT, Request, Session, Workspace,
+};
 
 /// A session, fed facts one after the other; a fact's position is how many came before it, and one.
 #[derive(Default)]
@@ -183,6 +186,110 @@ fn a_wish_to_land_what_is_over_or_landing_begins_no_landing() {
     story.part();
     story.see(land("three"));
     assert_eq!(story.session.landing, before, "it was rejected");
+}
+
+/// A session whose agent is up.
+fn running() -> Story {
+    let mut story = Story::begin();
+    story.see(ready());
+    story.see(up(0, 7));
+    story
+}
+
+fn queue(id: usize) -> Fact {
+    let (request, message) = (RequestId(format!("q{id}")), MessageId(format!("m{id}")));
+    Fact::MessageQueued { request, message, author: Author::Person, text: "go on".into() }
+}
+
+fn typed(id: usize) -> Fact {
+    Fact::MessageReceipt { message: MessageId(format!("m{id}")), run: RunId(0), receipt: Receipt::Typed }
+}
+
+fn sees(run: u32, observation: Observation) -> Fact {
+    Fact::Observed { run: RunId(run), source: Source::Hook, observation, cursor: 0 }
+}
+
+#[test]
+fn messages_that_are_over_are_forgotten_oldest_first_and_a_waiting_one_never() {
+    let mut story = running();
+    for id in 0..MESSAGES_KEPT + 3 {
+        story.see(queue(id));
+        // The first one stays where it is.
+        if id > 0 {
+            story.see(typed(id));
+        }
+        let kept: Vec<usize> =
+            story.session.messages.iter().map(|message| message.id.0[1..].parse().unwrap()).collect();
+        let first = (id + 2).saturating_sub(MESSAGES_KEPT).max(1);
+        let wanted: Vec<usize> = std::iter::once(0).chain(first..=id).take(MESSAGES_KEPT).collect();
+        assert_eq!(kept, if id == 0 { vec![0] } else { wanted });
+    }
+}
+
+#[test]
+fn what_was_typed_is_not_held_back_any_more() {
+    let mut story = running();
+    story.see(queue(1));
+    story.see(typed(1));
+    story.ignores(Fact::MessageHeld { message: MessageId::from("m1") });
+}
+
+#[test]
+fn a_turn_of_an_earlier_run_takes_up_no_message_of_this_one() {
+    let mut story = running();
+    story.see(over(0, Exit::Code(0)));
+    story.see(up(1, 8));
+    story.see(queue(1));
+    story.see(Fact::MessageReceipt {
+        message: MessageId::from("m1"),
+        run: RunId(1),
+        receipt: Receipt::Typed,
+    });
+    story.ignores(sees(0, Observation::TurnStarted));
+    story.see(sees(1, Observation::TurnStarted));
+    assert!(matches!(story.session.messages[0].state, MessageState::Taken(_)));
+}
+
+#[test]
+fn an_activity_is_as_old_as_its_beginning() {
+    let mut story = running();
+    let since = |story: &Story| story.session.live_run().unwrap().seen.1;
+    let begun = Timestamp(1_000 * story.see(sees(0, Observation::TurnStarted)));
+    story.see(sees(0, Observation::TurnStarted));
+    assert_eq!(since(&story), begun, "the same again is no new activity");
+    let ended = Timestamp(1_000 * story.see(sees(0, Observation::TurnEnded(TurnEnd::Ok))));
+    assert_eq!(since(&story), ended);
+}
+
+#[test]
+fn a_farewell_is_said_once_unless_the_workspace_had_to_stay() {
+    let part = |story: &Story, why| {
+        let wish = Request::Part(RequestId::from("again"), why);
+        Session::admit(&story.session, wish).map(drop).map_err(|refusal| refusal.code)
+    };
+    let mut story = Story::done();
+    let at = story.part();
+    for why in [Farewell::Rejected, Farewell::Forgotten, Farewell::Landed] {
+        assert_eq!(part(&story, why), Err("already_over"), "{why:?}");
+    }
+    assert_eq!(part(&story, Farewell::Removed), Ok(()), "what is over may still be taken off the list");
+    story.see(removal_refused(at));
+    assert_eq!(part(&story, Farewell::Removed), Ok(()), "and its removal may be tried again");
+    story.see(Fact::FarewellRequested { request: RequestId::from("rm"), why: Farewell::Removed });
+    assert_eq!(part(&story, Farewell::Removed), Err("already_over"));
+}
+
+#[test]
+fn an_undo_of_what_was_never_taken_away_is_taken_and_one_of_nobody_is_not() {
+    let undo = || Request::Undo(RequestId::from("undo"));
+    let mut story = Story::begin();
+    let at = story.part();
+    let code =
+        |story: &Story| Session::admit(&story.session, undo()).map(drop).map_err(|refusal| refusal.code);
+    assert_eq!(code(&story), Err("removing"), "it is under way");
+    story.see(removal_refused(at));
+    assert_eq!(code(&story), Ok(()));
+    assert_eq!(code(&Story::default()), Err("not_found"), "there is no such session");
 }
 
 #[test]
