@@ -136,6 +136,8 @@ impl Ground {
              \"path.project\" = {{ dictionary = \"projects\", probability = 0.8 }}\n\n\
              [generation.dictionaries]\nstring = {{ dictionary = \"words\", probability = 0.3 }}\n\
              integer = {{ dictionary = \"numbers\", probability = 0.5 }}\n\n\
+             # What was taken off the list can be asked about by its id, and brought back.\n\
+             [checks.use_after_free]\nenabled = false\n\
              # Rules that are no shape are told by these, in the one form of every refusal.\n\
              # 405: an entry of the trash that is nobody's has an empty session, which makes another address of a link.\n\
              [checks.positive_data_acceptance]\n\

@@ -245,25 +245,10 @@ fn admit_land(session: &Session, request: RequestId, wish: LandWish, now: bool) 
 
 fn admit_part(session: &Session, request: RequestId, why: Farewell) -> Result<Fact, Refusal> {
     let name = &session.name;
-    let again =
-        session.parting.as_ref().is_some_and(|parting| parting.undo.is_none() && parting.refused.is_none());
-    match why {
-        // What has ended may still be taken off the list.
-        Farewell::Removed if !session.is_hidden() => {}
-        _ if again => {
-            return Err(over(session).unwrap_or_else(|| {
-                Refusal::new(
-                    "already_over",
-                    format!("{name} is already off the list."),
-                    "See \"oarlock trash ls\".",
-                )
-            }));
-        }
-        Farewell::Landed | Farewell::Rejected | Farewell::Forgotten | Farewell::Removed => {
-            if let Some(refusal) = over(session) {
-                return Err(refusal);
-            }
-        }
+    // What has ended may still be taken off the list.
+    let may_be_over = why == Farewell::Removed && !session.is_hidden();
+    if let Some(refusal) = over(session).filter(|_| !may_be_over) {
+        return Err(refusal);
     }
     if session.open_landing().is_some() {
         return Err(Refusal::new("landing", format!("{name} is being landed."), "Wait for its answer."));
