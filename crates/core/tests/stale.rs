@@ -139,6 +139,17 @@ fn a_workspace_that_nobody_took_away_is_not_gone() {
 }
 
 #[test]
+fn a_workspace_made_again_is_made_under_a_key_of_its_own() {
+    let mut story = Story::begin();
+    assert_eq!(story.wants(), ["workspace/0"]);
+    story.see(ready());
+    story.part();
+    story.see(Fact::WorkspaceRemoved { trash: None, branch_kept: true });
+    story.undo();
+    assert_eq!(story.wants(), ["workspace/1"], "what came back is not done again under its old name");
+}
+
+#[test]
 fn what_was_taken_away_half_made_comes_back_on_its_own_branch() {
     let mut story = Story::begin();
     story.part();
