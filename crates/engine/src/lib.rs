@@ -67,7 +67,7 @@ pub enum StoreError {
     },
 }
 
-/// The durable log and the snapshots of the scopes it changed.
+/// The durable log, and the states it led to as far as the store keeps them to start from.
 pub trait Store: Send {
     /// Reads the state as of the last line, and that line's position.
     ///
@@ -75,7 +75,8 @@ pub trait Store: Send {
     /// When the file cannot be read, is damaged, or is newer than this build.
     fn load(&mut self) -> Result<(Crew, u64, Timestamp), StoreError>;
 
-    /// Appends lines and the snapshots of the scopes they changed, all or nothing, durable when it returns.
+    /// Appends lines, all or nothing, durable when it returns. `crew` is the state they led to, for the store to keep when it
+    /// likes.
     ///
     /// # Errors
     /// When nothing was written.
