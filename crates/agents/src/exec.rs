@@ -1,7 +1,10 @@
 //! Any command, in a terminal beside git. Nothing is known of it but its process, its commits, and what it chooses to
 //! report with `oarlock claim`.
 
-use crate::{Agent, CommandLine, Launch};
+use oarlock_core::session::fact::Hold;
+
+use crate::Agent;
+use crate::launch::{Launch, Plan};
 
 /// A command of the user's.
 pub struct Exec;
@@ -11,13 +14,13 @@ impl Agent for Exec {
         "exec"
     }
 
-    fn tells_of_turns(&self) -> bool {
-        false
+    fn holds(&self) -> &'static [Hold] {
+        &[Hold::Process]
     }
 
-    fn launch(&self, launch: &Launch<'_>) -> CommandLine {
+    fn launch(&self, launch: &Launch<'_>) -> Plan {
         let command = launch.command.unwrap_or("true");
         // `sh -c` so that a pipe or a `&&` means what the user meant; the prompt goes by file, never into the command.
-        CommandLine { argv: vec!["sh".into(), "-c".into(), command.into()], env: vec![] }
+        Plan { argv: vec!["sh".into(), "-c".into(), command.into()], ..Plan::default() }
     }
 }

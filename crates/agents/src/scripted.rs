@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use crate::{Agent, CommandLine, Launch};
+use oarlock_core::session::fact::Hold;
+
+use crate::Agent;
+use crate::launch::{Launch, Plan};
 
 /// Longest a step may wait, so that a typing error does not hang a demo for a day.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -19,11 +22,13 @@ impl Agent for Scripted {
         "scripted"
     }
 
-    fn launch(&self, launch: &Launch<'_>) -> CommandLine {
-        CommandLine {
-            argv: vec![launch.oarlock.into(), "scripted".into(), launch.prompt_file.into()],
-            env: vec![],
-        }
+    fn holds(&self) -> &'static [Hold] {
+        &[Hold::Terminal]
+    }
+
+    fn launch(&self, launch: &Launch<'_>) -> Plan {
+        let argv = vec![launch.oarlock.into(), "scripted".into(), launch.prompt_file.into()];
+        Plan { argv, ..Plan::default() }
     }
 }
 

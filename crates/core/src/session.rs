@@ -9,6 +9,7 @@ mod fold;
 mod message;
 mod request;
 mod run;
+mod seen;
 mod tries;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -24,7 +25,8 @@ pub use effect::Effect;
 pub use fact::{Brief, Fact};
 pub use message::{Message, MessageState};
 pub use request::{Refusal, Request};
-pub use run::{Activity, Run};
+pub use run::{Activity, Begun, Run};
+pub use seen::{Count, Evidence, Spent};
 pub use tries::Tries;
 
 use fact::{Claim, Farewell, LandWish, Trouble, Work};
@@ -180,6 +182,9 @@ pub struct Session {
     pub halt: Option<Halt>,
     /// Messages waiting and delivered, oldest first.
     pub messages: Vec<Message>,
+    /// Tokens and money used by all runs.
+    #[serde(default)]
+    pub spent: Spent,
     /// The last claim, its note, and when it was made; work begun later clears it.
     pub claim: Option<(Claim, String, Timestamp)>,
     /// The last landing.

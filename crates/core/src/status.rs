@@ -148,6 +148,10 @@ fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Statu
         Activity::Blocked(what) => (Status::Blocked, format!("A permission dialog is up: {what}.")),
         Activity::Asking(what) => (Status::NeedsInput, format!("The agent asks: {what}")),
         Activity::RateLimited(_) => (Status::RateLimited, "The provider asked the agent to wait.".into()),
+        Activity::Gone(why) if why.is_empty() => {
+            (Status::Stopped, "The agent left; its terminal lives on.".into())
+        }
+        Activity::Gone(why) => (Status::Stopped, format!("The agent left ({why}); its terminal lives on.")),
     };
     reasons.push(Reason { says, source, at });
     match (&session.claim, status) {

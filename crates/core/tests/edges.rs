@@ -57,7 +57,7 @@ fn spawn(prompt: String) -> Request {
         id: SessionId::from("pay"),
         project: ProjectId::from("app"),
         name: Name::parse("pay"),
-        agent: Agent { name: "exec".into(), command: Some("true".into()), tells_of_turns: false },
+        agent: Agent { command: Some("true".into()), ..Agent::named("exec") },
         prompt,
         branch: None,
         base: None,

@@ -30,7 +30,7 @@ impl Story {
             brief: Brief {
                 project: ProjectId::from("app"),
                 repository: "/src/app".into(),
-                agent: Agent { name: "exec".into(), command: Some("true".into()), tells_of_turns: false },
+                agent: Agent { command: Some("true".into()), ..Agent::named("exec") },
                 prompt: String::new(),
                 branch: "oarlock/pay/work".into(),
                 folder: "pay".into(),

@@ -4,7 +4,7 @@ use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Line};
 use oarlock_core::fleet;
 use oarlock_core::machine::Entry;
-use oarlock_core::session::fact::{Fact, Farewell, How, Observation, Receipt, TurnEnd};
+use oarlock_core::session::fact::{Fact, Farewell, How, Observation, Receipt, Showing, TurnEnd};
 use oarlock_core::text;
 use oarlock_engine::Stamped;
 
@@ -156,11 +156,30 @@ fn observed(observation: &Observation) -> (&'static str, String) {
         Observation::TurnEnded(TurnEnd::Unknown) => {
             ("turn_ended", "the turn ended; how is not known.".into())
         }
-        Observation::PermissionAsked { what } => {
+        Observation::PermissionAsked { what, .. } => {
             ("permission_asked", format!("it asks permission: {}", quote(what)))
         }
         Observation::PermissionResolved => ("permission_resolved", "the permission dialog is gone.".into()),
         Observation::QuestionAsked { what } => ("question_asked", format!("it asks: {}", quote(what))),
+        Observation::ToolStarted { name, what, .. } => ("tool_started", format!("{name}: {}", quote(what))),
+        Observation::ToolEnded { ok: true, .. } => ("tool_ended", "a tool came back.".into()),
+        Observation::ToolEnded { ok: false, .. } => ("tool_failed", "a tool failed.".into()),
+        Observation::Shows(Showing::Prompt) => ("shows", "it shows its prompt.".into()),
+        Observation::Shows(Showing::Busy) => ("shows", "it shows that it is busy.".into()),
+        Observation::Shows(Showing::Dialog(what)) => ("shows", format!("it shows a dialog: {}", quote(what))),
+        Observation::Shows(Showing::Question(what)) => {
+            ("shows", format!("it shows a question: {}", quote(what)))
+        }
+        Observation::Used(usage) => (
+            "used",
+            format!(
+                "{} tokens in, {} out.",
+                usage.input + usage.cache_read + usage.cache_write,
+                usage.output
+            ),
+        ),
+        Observation::Gone { why } if why.is_empty() => ("agent_gone", "the agent left.".into()),
+        Observation::Gone { why } => ("agent_gone", format!("the agent left: {}", quote(why))),
         Observation::RateLimited { .. } => ("rate_limited", "the provider asked it to wait.".into()),
         Observation::Claimed { note, .. } => ("claimed", format!("it claims: {}", quote(note))),
         Observation::MessageTaken { message } => ("message_taken", format!("it took up message {message}.")),

@@ -181,7 +181,7 @@ fn spawn(id: &str) -> Request {
         id: SessionId::from(id),
         project: ProjectId::from("shop"),
         name: Name::parse(id),
-        agent: Agent { name: "exec".into(), command: Some("true".into()), tells_of_turns: false },
+        agent: Agent { command: Some("true".into()), ..Agent::named("exec") },
         prompt: String::new(),
         branch: None,
         base: None,

@@ -219,7 +219,7 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         id: SessionId(format!("s{sessions}")),
         project,
         name,
-        agent: Agent { name: "claude-code".into(), command: None, tells_of_turns: false },
+        agent: Agent::named("claude-code"),
         prompt: if c.is_multiple_of(8) { String::new() } else { "Fix it.".into() },
         branch: None,
         base: None,
@@ -256,11 +256,14 @@ fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
 fn observation(b: u8, c: u8) -> Observation {
     let what = String::from("rm -rf build");
     match b % 11 {
-        0 => Observation::Started { conversation: Some(format!("conversation-{c}")) },
+        0 => {
+            let conversation = Some(format!("conversation-{c}"));
+            Observation::Started { conversation, model: None, version: None }
+        }
         1 | 2 => Observation::TurnStarted,
         3 => Observation::TurnEnded(TurnEnd::Ok),
         4 => Observation::TurnEnded(TurnEnd::Error("overloaded".into())),
-        5 | 6 => Observation::PermissionAsked { what },
+        5 | 6 => Observation::PermissionAsked { what, ask: None },
         7 => Observation::PermissionResolved,
         8 => Observation::QuestionAsked { what: "Which port?".into() },
         9 => Observation::RateLimited { until: None },

@@ -4,9 +4,8 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use oarlock_agents::Agent;
 use oarlock_core::ids::RunId;
-use oarlock_core::session::fact::{Fact, Observation};
+use oarlock_core::session::fact::{Fact, Observation, Source};
 
 use crate::git::Oid;
 use crate::landing::{Conflict, commit, merge};
@@ -20,7 +19,7 @@ use crate::{trash, trouble, workspace::record};
 #[derive(Debug, PartialEq)]
 pub struct Seen {
     /// The observations.
-    pub seen: Vec<(Observation, u64)>,
+    pub seen: Vec<(Source, Observation, u64)>,
     /// Offset just past the last complete line.
     pub cursor: u64,
     /// Whether more than one pass could take is left.
@@ -33,8 +32,8 @@ pub struct Seen {
 ///
 /// # Panics
 /// Never: bytes in memory can always be read.
-pub fn inbox(bytes: &[u8], cursor: u64, agent: &dyn Agent, (pass, report): (u64, usize)) -> Seen {
-    let found = inbox::pass_over(&mut Cursor::new(bytes), cursor, agent, Limits { pass, report });
+pub fn inbox(bytes: &[u8], cursor: u64, (pass, report): (u64, usize)) -> Seen {
+    let found = inbox::pass_over(&mut Cursor::new(bytes), cursor, Limits { pass, report });
     let Pass { seen, cursor, more } = found.expect("bytes in memory can be read");
     let facts = inbox::facts(RunId(0), Pass { seen: seen.clone(), cursor, more });
     Seen { seen, cursor, more, facts }

@@ -14,7 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use notify::event::{EventKind, ModifyKind, RenameMode};
-use oarlock_agents::Agent;
 use oarlock_core::ids::{RunId, SessionId};
 use oarlock_core::session::fact::Fact;
 use tracing::{debug, warn};
@@ -45,7 +44,6 @@ pub(crate) struct Inbox {
     pub folder: PathBuf,
     /// How far it was read before.
     pub cursor: u64,
-    pub agent: &'static dyn Agent,
 }
 
 /// The head of a workspace.
@@ -286,10 +284,10 @@ fn read_inboxes(shared: &Shared, tell: &Tell) {
 /// Reads what is new in an inbox, if it is looked at, and returns whether there is more.
 fn read_inbox(shared: &Shared, tell: &Tell, folder: &Path) -> io::Result<bool> {
     let target = locked(&shared.targets).get(folder).cloned();
-    let Some(Target::Inbox(session, Inbox { run, folder: run_folder, cursor, agent })) = target else {
+    let Some(Target::Inbox(session, Inbox { run, folder: run_folder, cursor })) = target else {
         return Ok(false);
     };
-    let pass = inbox::read(&run_folder, cursor, agent)?;
+    let pass = inbox::read(&run_folder, cursor)?;
     if let Some(Target::Inbox(_, inbox)) = locked(&shared.targets).get_mut(folder) {
         inbox.cursor = pass.cursor;
     }

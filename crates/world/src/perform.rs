@@ -144,11 +144,10 @@ impl World {
             crew.sessions.get(session).and_then(|scope| {
                 let live =
                     scope.state.live_run().filter(|live| live.id == run && scope.state.takes_messages())?;
-                let agent = oarlock_agents::find(&scope.state.brief.as_ref()?.agent.name)?;
-                Some((live.cursor, agent))
+                Some(live.cursor)
             })
         };
-        let may_type = known.is_some_and(|(cursor, agent)| !inbox::turn_is_under_way(&folder, cursor, agent));
+        let may_type = known.is_some_and(|cursor| !inbox::turn_is_under_way(&folder, cursor));
         if !may_type {
             return vec![Fact::MessageHeld { message: id.clone() }];
         }
@@ -339,10 +338,11 @@ impl Perform for World {
 
     fn changed(&self, id: &SessionId, scope: &Scope<Session>) {
         let session = &scope.state;
-        let agent = session.brief.as_ref().and_then(|brief| oarlock_agents::find(&brief.agent.name));
         let live = session.live_run().map(|live| (self.run_folder(id, live.id), live));
-        let inbox = live.as_ref().and_then(|(folder, live)| {
-            Some(Inbox { run: live.id, folder: folder.clone(), cursor: live.cursor, agent: agent? })
+        let inbox = live.as_ref().map(|(folder, live)| Inbox {
+            run: live.id,
+            folder: folder.clone(),
+            cursor: live.cursor,
         });
         let kind = session.brief.as_ref().map(|brief| brief.workspace).unwrap_or_default();
         let head = session.checkout().map(|checkout| Head {

@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use oarlock_agents::Launch;
+use oarlock_agents::launch::Launch;
 use oarlock_core::ids::{MessageId, RunId, SessionId};
 use oarlock_core::session::fact::{Brief, Exit, Fact, Receipt, Role, Trouble};
 use oarlock_core::{session::STOP_GRACE_MS, text};
@@ -73,10 +73,22 @@ pub(crate) fn start(
     made.map_err(|error| trouble::io("write the run's prompt", &prompt_file, &error))?;
     let oarlock = around.oarlock.to_string_lossy();
     let line = agent.launch(&Launch {
+        hold: brief.agent.hold,
+        program: agent.programs().first().copied().unwrap_or_default(),
+        version: None,
+        workspace,
+        folder: &around.folder.to_string_lossy(),
+        prompt,
         prompt_file: &prompt_file.to_string_lossy(),
-        command: brief.agent.command.as_deref(),
         conversation: None,
+        new_conversation: "",
+        model: brief.agent.model.as_deref(),
+        permissions: brief.agent.permissions,
+        rules: &brief.agent.rules,
+        args: &brief.agent.args,
+        command: brief.agent.command.as_deref(),
         oarlock: &oarlock,
+        is_root: rustix::process::getuid().is_root(),
     });
     let mut env = environment(around, run, brief, workspace, &prompt_file);
     env.extend(line.env);

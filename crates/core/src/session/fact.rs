@@ -44,6 +44,85 @@ pub struct Agent {
     pub command: Option<String>,
     /// Whether it tells of its turns: such an agent is typed to only once it said that it is between two.
     pub tells_of_turns: bool,
+    /// How it is held.
+    #[serde(default)]
+    pub hold: Hold,
+    /// What it may do without asking.
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// The model it is to use; `None` leaves it to the agent's own settings.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Standing rules: told to it as a part of its system prompt where it has one, else before the prompt; empty for none.
+    #[serde(default)]
+    pub rules: String,
+    /// Arguments added to its command line.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Variables added to its environment.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+}
+
+impl Agent {
+    /// Makes an agent of which only its name is said.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            command: None,
+            tells_of_turns: false,
+            hold: Hold::default(),
+            permissions: Permissions::default(),
+            model: None,
+            rules: String::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+}
+
+/// How an agent is held: what it is told through, and what is seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The agent's own machine protocol, through a bridge.
+    Protocol,
+    /// The Agent Client Protocol, through a bridge.
+    Acp,
+    /// Its own interface in a terminal, with hooks: what a person attaches to.
+    #[default]
+    Terminal,
+    /// A process beside git: nothing is known of it but what it prints, commits and claims.
+    Process,
+}
+
+impl Hold {
+    /// Returns the word people use for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Hold::Protocol => "protocol",
+            Hold::Acp => "acp",
+            Hold::Terminal => "terminal",
+            Hold::Process => "process",
+        }
+    }
+}
+
+/// What an agent may do without asking, from the least to the most. Each agent's file says what it makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permissions {
+    /// What the user's own settings of the agent say.
+    #[default]
+    Default,
+    /// Edits of files in the workspace.
+    AcceptEdits,
+    /// What the agent itself judges harmless.
+    Auto,
+    /// Everything.
+    Bypass,
 }
 
 /// How a workspace is isolated from the user's checkout.
@@ -114,19 +193,44 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation {
-    /// The agent is up, with its own conversation id when it has one.
+    /// The agent is up, with its own conversation id when it has one. It may be told again when more is known.
     Started {
         /// The agent's resumable thread id.
         conversation: Option<String>,
+        /// The model it uses.
+        #[serde(default)]
+        model: Option<String>,
+        /// The agent's version.
+        #[serde(default)]
+        version: Option<String>,
     },
     /// A turn began.
     TurnStarted,
     /// The turn ended.
     TurnEnded(TurnEnd),
+    /// A tool was called.
+    ToolStarted {
+        /// Names the call; the same in its end and in a permission asked for it.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// What it is called for, in one line.
+        what: String,
+    },
+    /// A tool came back.
+    ToolEnded {
+        /// Names the call.
+        id: String,
+        /// Whether it did what it was called for, as far as the agent says.
+        ok: bool,
+    },
     /// A permission dialog is up: nothing may be typed.
     PermissionAsked {
         /// What it wants to do, in one line.
         what: String,
+        /// Names the question: the call of the tool it is about. The end of that call answers it, no other's does.
+        #[serde(default)]
+        ask: Option<String>,
     },
     /// The dialog is gone.
     PermissionResolved,
@@ -134,6 +238,15 @@ pub enum Observation {
     QuestionAsked {
         /// The question, in one line.
         what: String,
+    },
+    /// What the agent's terminal shows, when that changed.
+    Shows(Showing),
+    /// Tokens were used.
+    Used(Usage),
+    /// The agent's process said farewell or was seen gone, though its terminal may live on.
+    Gone {
+        /// Why, in one line; empty when it did not say.
+        why: String,
     },
     /// The provider asked the agent to wait.
     RateLimited {
@@ -154,13 +267,68 @@ pub enum Observation {
     },
 }
 
+/// What an agent's own interface shows. It is the least of the evidence, and the only one where no hook is called: a
+/// dialog answered by hand, a turn interrupted with Esc.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Showing {
+    /// Its prompt, ready for words, and nothing going on.
+    Prompt,
+    /// That it is in a turn.
+    Busy,
+    /// A permission dialog, or another that keys would answer, in one line.
+    Dialog(String),
+    /// A question to the person, in one line.
+    Question(String),
+}
+
+/// Over what a number of tokens was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// One call of the model: calls are summed, each once.
+    Call,
+    /// One turn: turns are summed, each once.
+    Turn,
+    /// This process, from its start: the latest counts.
+    Run,
+    /// The conversation, from its first run on: the latest counts.
+    Conversation,
+}
+
+/// Tokens used, normalised: no token is in two of the counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Over what it was counted.
+    pub span: Span,
+    /// Names the call or turn, so that none is counted twice; empty when it has no name.
+    pub id: String,
+    /// Input tokens that came from no cache.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cache_read: u64,
+    /// Input tokens written to a cache.
+    pub cache_write: u64,
+    /// Output tokens, those of reasoning included.
+    pub output: u64,
+    /// Cost in millionths of a US dollar, when the agent says it, over the conversation when `cost_is_of_conversation`.
+    pub cost_micros: Option<u64>,
+    /// Whether the cost is the conversation's so far, whatever the span of the tokens.
+    pub cost_is_of_conversation: bool,
+    /// Tokens in the context now, when the agent says it.
+    pub context: Option<u64>,
+    /// Tokens the context may hold, when the agent says it.
+    pub window: Option<u64>,
+}
+
 /// How a turn ended. That it ended does not mean that it succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnEnd {
     /// Without an error the adapter could find.
     Ok,
-    /// With an error, by class.
+    /// With an error, by class: `rate_limit`, `overloaded`, `auth`, `billing`, `bad_request`, `context_full`, `network`,
+    /// `limit` (a budget of turns or money of the agent's own) or `error`.
     Error(String),
     /// Somebody interrupted it.
     Interrupted,

@@ -1,5 +1,6 @@
 //! One life of one agent process, and what was seen of it.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{RunId, Timestamp};
 use crate::machine::Decision;
 
-use super::fact::{Brief, Claim, Exit, Observation, Role, Source, TurnEnd};
+use super::fact::{Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
+use super::seen::{Count, Evidence};
 use super::{Checkout, Effect, RUNS_MAX, Session};
 
 /// What the agent is doing, as it was seen last.
@@ -29,6 +31,21 @@ pub enum Activity {
     Asking(String),
     /// The provider asked it to wait, until a moment if one is known.
     RateLimited(Option<Timestamp>),
+    /// It left, or was seen gone, and its terminal lives on: what is typed now goes to somebody else.
+    Gone(String),
+}
+
+/// How a run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Begun {
+    /// With what it was told first.
+    #[default]
+    Fresh,
+    /// In the conversation of an earlier run, as the agent itself keeps it.
+    Conversation,
+    /// With the brief again, and a digest of what was done: the agent has no conversation to go on with.
+    Digest,
 }
 
 /// One run.
@@ -48,6 +65,30 @@ pub struct Run {
     pub seen: (Source, Timestamp),
     /// The agent's own resumable thread id.
     pub conversation: Option<String>,
+    /// How it began.
+    #[serde(default)]
+    pub begun: Begun,
+    /// The model it uses, as it said.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The agent's version, as it said.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Turns begun.
+    #[serde(default)]
+    pub turns: u32,
+    /// The tool at work: its call, and what for.
+    #[serde(default)]
+    pub tool: Option<(String, String)>,
+    /// The call that the permission asked is about.
+    #[serde(default)]
+    pub ask: Option<String>,
+    /// How its tokens are counted.
+    #[serde(default)]
+    pub count: Count,
+    /// The last word of each source.
+    #[serde(default)]
+    pub evidence: BTreeMap<Source, Evidence>,
     /// How far the run's inbox was read, in bytes.
     pub cursor: u64,
     /// How and when it ended.
@@ -68,6 +109,14 @@ impl Run {
             activity: Activity::Unknown,
             seen: (Source::Process, at),
             conversation: None,
+            begun: Begun::Fresh,
+            model: None,
+            version: None,
+            turns: 0,
+            tool: None,
+            ask: None,
+            count: Count::default(),
+            evidence: BTreeMap::new(),
             cursor: 0,
             ended: None,
             last_words: String::new(),
@@ -81,9 +130,24 @@ impl Run {
         let between_turns = match self.activity {
             Activity::Unknown => !tells_of_turns,
             Activity::Idle | Activity::Failing(_) | Activity::Asking(_) => true,
-            Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_) => false,
+            Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_) | Activity::Gone(_) => false,
         };
         self.ended.is_none() && between_turns
+    }
+
+    /// Returns when the agent itself last gave a sign, by protocol or hook.
+    #[must_use]
+    pub fn signal_at(&self) -> Option<Timestamp> {
+        [Source::Protocol, Source::Hook]
+            .iter()
+            .filter_map(|source| self.evidence.get(source))
+            .map(|last| last.at)
+            .max()
+    }
+
+    /// Keeps the last word of a source.
+    pub(super) fn note_evidence(&mut self, source: Source, observation: &Observation, at: Timestamp) {
+        self.evidence.insert(source, Evidence { says: says(observation), at });
     }
 }
 
@@ -120,67 +184,32 @@ impl Session {
             },
         );
     }
+}
 
-    /// Takes in what an adapter saw. News of a run that is not the live one changes nothing.
-    pub(super) fn observe(
-        &mut self,
-        run_id: RunId,
-        source: Source,
-        observation: &Observation,
-        cursor: u64,
-        (seq, at): (u64, Timestamp),
-    ) {
-        match observation {
-            Observation::MessageTaken { message } => self.note_taken(message),
-            // A turn that begins after something was typed is the agent taking it up.
-            Observation::TurnStarted if self.live_run().is_some_and(|run| run.id == run_id) => {
-                self.note_oldest_typed_taken();
-            }
-            _ => {}
-        }
-        let Some(run) = self.runs.last_mut().filter(|run| run.id == run_id) else { return };
-        run.cursor = run.cursor.max(cursor);
-        if run.ended.is_some() {
-            // A claim that was on its way when the process ended still stands.
-            if let Observation::Claimed { claim, note } = observation {
-                self.claim = Some((*claim, note.clone(), at));
-            }
-            return;
-        }
-        let activity = match observation {
-            Observation::Started { conversation } => {
-                run.conversation = conversation.clone().or(run.conversation.take());
-                // It may begin a turn with what it was told first, so it is not idle yet.
-                None
-            }
-            Observation::TurnStarted | Observation::PermissionResolved => Some(Activity::Working),
-            Observation::TurnEnded(TurnEnd::Ok | TurnEnd::Interrupted | TurnEnd::Unknown) => {
-                Some(Activity::Idle)
-            }
-            Observation::TurnEnded(TurnEnd::Error(class)) => Some(Activity::Failing(class.clone())),
-            Observation::PermissionAsked { what } => Some(Activity::Blocked(what.clone())),
-            Observation::QuestionAsked { what } => Some(Activity::Asking(what.clone())),
-            Observation::RateLimited { until } => Some(Activity::RateLimited(*until)),
-            Observation::Claimed { claim, note } => {
-                self.claim = Some((*claim, note.clone(), at));
-                None
-            }
-            Observation::MessageTaken { .. } => None,
-        };
-        if let Some(activity) = activity {
-            let begins_work = matches!(observation, Observation::TurnStarted);
-            if run.activity != activity {
-                run.seen.1 = at;
-            }
-            run.seen.0 = source;
-            run.activity = activity;
-            if begins_work {
-                // New work makes an old claim stale.
-                self.claim = self.claim.take().filter(|(claim, ..)| *claim == Claim::PhaseDone);
-            }
-        }
-        if matches!(observation, Observation::TurnEnded(_) | Observation::Claimed { .. }) {
-            self.work_due = Some(seq);
-        }
+/// Returns what an observation says, as a sentence.
+fn says(observation: &Observation) -> String {
+    match observation {
+        Observation::Started { .. } => "It is up.".into(),
+        Observation::TurnStarted => "A turn began.".into(),
+        Observation::TurnEnded(TurnEnd::Ok) => "The turn ended.".into(),
+        Observation::TurnEnded(TurnEnd::Unknown) => "The turn ended; how, it does not say.".into(),
+        Observation::TurnEnded(TurnEnd::Interrupted) => "The turn was interrupted.".into(),
+        Observation::TurnEnded(TurnEnd::Error(class)) => format!("The turn failed: {class}."),
+        Observation::ToolStarted { name, what, .. } => format!("Tool {name} was called: {what}"),
+        Observation::ToolEnded { ok: true, .. } => "A tool came back.".into(),
+        Observation::ToolEnded { ok: false, .. } => "A tool failed.".into(),
+        Observation::PermissionAsked { what, .. } => format!("It asks for permission: {what}"),
+        Observation::PermissionResolved => "The permission was answered.".into(),
+        Observation::QuestionAsked { what } => format!("It asks: {what}"),
+        Observation::Shows(Showing::Prompt) => "It shows its prompt.".into(),
+        Observation::Shows(Showing::Busy) => "It shows that it is busy.".into(),
+        Observation::Shows(Showing::Dialog(what)) => format!("It shows a dialog: {what}"),
+        Observation::Shows(Showing::Question(what)) => format!("It shows a question: {what}"),
+        Observation::RateLimited { .. } => "The provider asked it to wait.".into(),
+        Observation::Used(_) => "It counted tokens.".into(),
+        Observation::Gone { why } if why.is_empty() => "It left.".into(),
+        Observation::Gone { why } => format!("It left: {why}"),
+        Observation::Claimed { note, .. } => format!("It claims: {note}"),
+        Observation::MessageTaken { .. } => "It took up a message.".into(),
     }
 }

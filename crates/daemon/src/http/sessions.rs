@@ -121,7 +121,8 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
             format!("Known: {}. Or run any command with --exec.", known.join(", ")),
         ));
     };
-    let tells_of_turns = agent.tells_of_turns();
+    let hold = agent.holds().first().copied().unwrap_or_default();
+    let tells_of_turns = agent.tells_of_turns(hold);
     let command = body.command.clone().filter(|command| !command.trim().is_empty());
     match (body.agent.as_str(), &command) {
         ("exec", None) => {
@@ -130,8 +131,8 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
         ("exec", Some(command)) if command.contains('\0') => {
             Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
         }
-        ("exec", Some(_)) => Ok(Agent { name: body.agent.clone(), command, tells_of_turns }),
-        _ => Ok(Agent { name: body.agent.clone(), command: None, tells_of_turns }),
+        ("exec", Some(_)) => Ok(Agent { command, tells_of_turns, hold, ..Agent::named(&body.agent) }),
+        _ => Ok(Agent { tells_of_turns, hold, ..Agent::named(&body.agent) }),
     }
 }
 

@@ -185,7 +185,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         id: SessionId(id.ok_or("a spawn without a name needs \"as ID\"")?),
         project: project.into(),
         name: name.map(|name| Name::parse(name).ok_or(format!("{name} is no name"))).transpose()?,
-        agent: Agent { name: "claude-code".into(), command: None, tells_of_turns },
+        agent: Agent { tells_of_turns, ..Agent::named("claude-code") },
         prompt,
         branch: None,
         base: None,
@@ -333,12 +333,14 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["ends", "its", "turn", "with", "error", class] => {
             Observation::TurnEnded(TurnEnd::Error((*class).into()))
         }
-        ["asks", "permission"] => Observation::PermissionAsked { what },
+        ["asks", "permission"] => Observation::PermissionAsked { what, ask: None },
         ["permission", "resolved"] => Observation::PermissionResolved,
         ["asks"] => Observation::QuestionAsked { what },
         ["is", "rate", "limited"] => Observation::RateLimited { until: None },
         ["claims", claim] => Observation::Claimed { claim: read_claim(claim)?, note: what },
-        ["is", "conversation", id] => Observation::Started { conversation: Some((*id).into()) },
+        ["is", "conversation", id] => {
+            Observation::Started { conversation: Some((*id).into()), model: None, version: None }
+        }
         ["takes", message] => Observation::MessageTaken { message: (*message).into() },
         _ => return Err(format!("what does run {run} do: {words:?}?")),
     };

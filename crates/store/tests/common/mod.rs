@@ -72,7 +72,7 @@ pub fn prompted(id: &str, prompt: &str) -> Fact {
     let brief = Brief {
         project: ProjectId::from("shop"),
         repository: "/repos/shop".into(),
-        agent: Agent { name: "exec".into(), command: Some("make".into()), tells_of_turns: false },
+        agent: Agent { command: Some("make".into()), ..Agent::named("exec") },
         prompt: prompt.into(),
         branch: format!("oarlock/{id}/work"),
         folder: id.into(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use oarlock_agents::{Report, scripted::Scripted};
+use oarlock_agents::Report;
 use oarlock_core::ids::Oid;
 use oarlock_core::session::fact::{Exit, Observation, Source, Work};
 use serde_json::json;
@@ -57,7 +57,7 @@ impl Bench {
     }
 
     fn inbox(&self, run: &Path, cursor: u64) -> Option<Inbox> {
-        Some(Inbox { run: RunId(0), folder: run.to_owned(), cursor, agent: &Scripted })
+        Some(Inbox { run: RunId(0), folder: run.to_owned(), cursor })
     }
 
     fn next(&self) -> (SessionId, Vec<Fact>) {

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use oarlock_agents::{Agent, Report};
+use oarlock_agents::Report;
 use oarlock_core::ids::RunId;
 use oarlock_core::session::fact::{Fact, Observation, Source};
 use rustix::fs::OFlags;
@@ -60,7 +60,7 @@ pub fn report(inbox: &Path, report: &Report) -> io::Result<()> {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Pass {
     /// Observations, each with the offset just past its line.
-    pub seen: Vec<(Observation, u64)>,
+    pub seen: Vec<(Source, Observation, u64)>,
     /// Offset just past the last complete line.
     pub cursor: u64,
     /// Whether more than one pass could take is left.
@@ -68,7 +68,7 @@ pub(crate) struct Pass {
 }
 
 /// Reads complete lines from an offset on. A missing file is an empty one.
-pub(crate) fn read(run: &Path, cursor: u64, agent: &dyn Agent) -> io::Result<Pass> {
+pub(crate) fn read(run: &Path, cursor: u64) -> io::Result<Pass> {
     // The file is the agent's: a pipe in its place must not make everybody wait, nor a link show something else.
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
     let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(file(run)) {
@@ -79,7 +79,7 @@ pub(crate) fn read(run: &Path, cursor: u64, agent: &dyn Agent) -> io::Result<Pas
         }
         Err(error) => return Err(error),
     };
-    pass_over(&mut file, cursor, agent, LIMITS)
+    pass_over(&mut file, cursor, LIMITS)
 }
 
 /// What one pass takes, in bytes.
@@ -94,12 +94,7 @@ pub(crate) struct Limits {
 const LIMITS: Limits = Limits { pass: PASS_BYTES_MAX, report: REPORT_BYTES_MAX };
 
 /// Reads complete lines from an offset on, within limits.
-pub(crate) fn pass_over(
-    file: &mut (impl Read + Seek),
-    cursor: u64,
-    agent: &dyn Agent,
-    limits: Limits,
-) -> io::Result<Pass> {
+pub(crate) fn pass_over(file: &mut (impl Read + Seek), cursor: u64, limits: Limits) -> io::Result<Pass> {
     let mut pass = Pass { cursor, ..Pass::default() };
     // The byte before the cursor tells whether the last pass ended inside a line that was too long for it.
     let before = cursor.min(1);
@@ -120,7 +115,8 @@ pub(crate) fn pass_over(
         pass.cursor += line.len() as u64;
         let is_skipped = std::mem::take(&mut is_rest) || line.len() > limits.report;
         if !is_skipped && let Ok(report) = serde_json::from_slice::<Report>(line) {
-            pass.seen.extend(agent.read(&report).into_iter().map(|observation| (observation, pass.cursor)));
+            let (source, seen) = oarlock_agents::read(&report);
+            pass.seen.extend(seen.into_iter().map(|observation| (source, observation, pass.cursor)));
         }
     }
     pass.more = full;
@@ -129,13 +125,13 @@ pub(crate) fn pass_over(
 
 /// Turns a pass into facts of a run.
 pub(crate) fn facts(run: RunId, pass: Pass) -> Vec<Fact> {
-    let fact = |(observation, cursor)| Fact::Observed { run, source: Source::Hook, observation, cursor };
+    let fact = |(source, observation, cursor)| Fact::Observed { run, source, observation, cursor };
     pass.seen.into_iter().map(fact).collect()
 }
 
 /// Tells whether a turn began, or a dialog went up, that the log does not know of yet: the last look before typing.
-pub(crate) fn turn_is_under_way(run: &Path, cursor: u64, agent: &dyn Agent) -> bool {
-    let Ok(pass) = read(run, cursor, agent) else { return true };
+pub(crate) fn turn_is_under_way(run: &Path, cursor: u64) -> bool {
+    let Ok(pass) = read(run, cursor) else { return true };
     // What is behind the first pass may be a dialog.
     if pass.more {
         return true;
@@ -143,15 +139,20 @@ pub(crate) fn turn_is_under_way(run: &Path, cursor: u64, agent: &dyn Agent) -> b
     pass.seen
         .iter()
         .rev()
-        .find_map(|(observation, _)| match observation {
+        .find_map(|(_, observation, _)| match observation {
             Observation::PermissionAsked { .. }
             | Observation::PermissionResolved
             | Observation::TurnStarted
             | Observation::RateLimited { .. } => Some(true),
             Observation::TurnEnded(_) | Observation::QuestionAsked { .. } => Some(false),
-            Observation::Started { .. } | Observation::Claimed { .. } | Observation::MessageTaken { .. } => {
-                None
-            }
+            Observation::Gone { .. } => Some(true),
+            Observation::Started { .. }
+            | Observation::ToolStarted { .. }
+            | Observation::ToolEnded { .. }
+            | Observation::Shows(_)
+            | Observation::Used(_)
+            | Observation::Claimed { .. }
+            | Observation::MessageTaken { .. } => None,
         })
         .unwrap_or(false)
 }
@@ -159,7 +160,6 @@ pub(crate) fn turn_is_under_way(run: &Path, cursor: u64, agent: &dyn Agent) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oarlock_agents::scripted::Scripted;
     use serde_json::json;
 
     fn run_folder() -> tempfile::TempDir {
@@ -178,12 +178,12 @@ mod tests {
         tell(run.path(), "turn_started");
         let half = br#"{"event":"turn_en"#;
         OpenOptions::new().append(true).open(file(run.path())).unwrap().write_all(half).unwrap();
-        let first = read(run.path(), 0, &Scripted).unwrap();
+        let first = read(run.path(), 0).unwrap();
         assert_eq!(first.seen.len(), 1, "half a line is not read");
-        let again = read(run.path(), first.cursor, &Scripted).unwrap();
+        let again = read(run.path(), first.cursor).unwrap();
         assert!(again.seen.is_empty(), "what was read is not read again");
         OpenOptions::new().append(true).open(file(run.path())).unwrap().write_all(b"ded\"}\n").unwrap();
-        let rest = read(run.path(), first.cursor, &Scripted).unwrap();
+        let rest = read(run.path(), first.cursor).unwrap();
         assert_eq!(rest.seen.len(), 1, "the other half completes it");
     }
 
@@ -192,14 +192,14 @@ mod tests {
         let run = run_folder();
         std::fs::write(file(run.path()), b"\xff\xfe not json\n{}\n[1,2]\n").unwrap();
         tell(run.path(), "turn_started");
-        assert_eq!(read(run.path(), 0, &Scripted).unwrap().seen.len(), 1);
+        assert_eq!(read(run.path(), 0).unwrap().seen.len(), 1);
     }
 
     #[test]
     fn a_line_without_an_end_does_not_block_the_inbox() {
         let run = run_folder();
         std::fs::write(file(run.path()), vec![b'x'; PASS_BYTES_MAX as usize + 10]).unwrap();
-        let pass = read(run.path(), 0, &Scripted).unwrap();
+        let pass = read(run.path(), 0).unwrap();
         assert_eq!((pass.cursor, pass.more), (PASS_BYTES_MAX, true));
     }
 
@@ -211,11 +211,11 @@ mod tests {
         std::fs::write(file(run.path()), [vec![b'x'; PASS_BYTES_MAX as usize], report.to_vec()].concat())
             .unwrap();
         tell(run.path(), "turn_started");
-        let first = read(run.path(), 0, &Scripted).unwrap();
+        let first = read(run.path(), 0).unwrap();
         assert_eq!((first.cursor, first.seen.len()), (PASS_BYTES_MAX, 0));
-        let second = read(run.path(), first.cursor, &Scripted).unwrap();
+        let second = read(run.path(), first.cursor).unwrap();
         assert_eq!(second.seen.len(), 1, "{second:?}");
-        assert_eq!(second.seen[0].0, Observation::TurnStarted);
+        assert_eq!(second.seen[0].1, Observation::TurnStarted);
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         let line = json!({"event": "permission_asked", "payload": {"what": what}}).to_string() + "\n";
         std::fs::write(file(run.path()), &line).unwrap();
         tell(run.path(), "turn_started");
-        let pass = read(run.path(), 0, &Scripted).unwrap();
+        let pass = read(run.path(), 0).unwrap();
         assert_eq!(pass.seen.len(), 1);
         assert!(pass.cursor > line.len() as u64, "the cursor is past both lines");
     }
@@ -233,13 +233,13 @@ mod tests {
     #[test]
     fn a_dialog_not_yet_in_the_log_is_seen_before_typing() {
         let run = run_folder();
-        assert!(!turn_is_under_way(run.path(), 0, &Scripted));
+        assert!(!turn_is_under_way(run.path(), 0));
         tell(run.path(), "permission_asked");
-        assert!(turn_is_under_way(run.path(), 0, &Scripted));
+        assert!(turn_is_under_way(run.path(), 0));
         tell(run.path(), "permission_resolved");
-        assert!(turn_is_under_way(run.path(), 0, &Scripted), "the turn goes on after the answer");
+        assert!(turn_is_under_way(run.path(), 0), "the turn goes on after the answer");
         tell(run.path(), "turn_ended");
-        assert!(!turn_is_under_way(run.path(), 0, &Scripted));
+        assert!(!turn_is_under_way(run.path(), 0));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         let noise = b"{\"event\":\"turn_started\"}\n".repeat(PASS_BYTES_MAX as usize / 25);
         std::fs::write(file(run.path()), noise).unwrap();
         tell(run.path(), "permission_asked");
-        assert!(turn_is_under_way(run.path(), 0, &Scripted));
+        assert!(turn_is_under_way(run.path(), 0));
     }
 
     #[test]
@@ -256,10 +256,10 @@ mod tests {
         let run = run_folder();
         let path = file(run.path());
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert!(read(run.path(), 0, &Scripted).is_err(), "a pipe is not waited for");
-        assert!(turn_is_under_way(run.path(), 0, &Scripted), "and nothing is typed on its word");
+        assert!(read(run.path(), 0).is_err(), "a pipe is not waited for");
+        assert!(turn_is_under_way(run.path(), 0), "and nothing is typed on its word");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert!(read(run.path(), 0, &Scripted).is_err(), "a link is not followed");
+        assert!(read(run.path(), 0).is_err(), "a link is not followed");
     }
 }

@@ -1,0 +1,280 @@
+//! What an observation makes of a run. The order of evidence is here: what the agent itself says by protocol or hook decides;
+//! what its screen shows fills the gaps; a tool's noise clears no dialog but its own.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{RunId, Timestamp};
+
+use super::fact::{Claim, Observation, Showing, Source, Span, TurnEnd, Usage};
+use super::{Activity, Run, Session};
+
+/// Calls and turns remembered so that none is counted twice: an agent repeats itself within a few lines.
+const COUNTED_KEPT: usize = 64;
+
+/// Tokens and money used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Spent {
+    /// Input tokens that came from no cache.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cache_read: u64,
+    /// Input tokens written to a cache.
+    pub cache_write: u64,
+    /// Output tokens.
+    pub output: u64,
+    /// Millionths of a US dollar, as far as agents said.
+    pub cost_micros: u64,
+}
+
+impl Spent {
+    fn of(usage: &Usage) -> Self {
+        Self {
+            input: usage.input,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write,
+            output: usage.output,
+            cost_micros: 0,
+        }
+    }
+
+    fn add(&mut self, more: Spent) {
+        self.input = self.input.saturating_add(more.input);
+        self.cache_read = self.cache_read.saturating_add(more.cache_read);
+        self.cache_write = self.cache_write.saturating_add(more.cache_write);
+        self.output = self.output.saturating_add(more.output);
+        self.cost_micros = self.cost_micros.saturating_add(more.cost_micros);
+    }
+
+    /// Returns what came on top of an earlier count of the same thing; all of it when the count began anew.
+    fn since(self, earlier: Spent) -> Spent {
+        let began_anew = self.output < earlier.output || self.input < earlier.input;
+        if began_anew {
+            return self;
+        }
+        Spent {
+            input: self.input - earlier.input,
+            cache_read: self.cache_read.saturating_sub(earlier.cache_read),
+            cache_write: self.cache_write.saturating_sub(earlier.cache_write),
+            output: self.output - earlier.output,
+            cost_micros: 0,
+        }
+    }
+}
+
+/// How a run's tokens are counted, so that none is counted twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Count {
+    /// The span the run's counts come in: the first that came. Counts over other spans are of the same tokens.
+    pub span: Option<Span>,
+    /// The last count over a run or conversation.
+    pub last: Spent,
+    /// The last cost of a run or conversation.
+    pub last_cost: u64,
+    /// Calls or turns counted, the latest last.
+    pub counted: VecDeque<String>,
+    /// Tokens in the context, and how many fit.
+    pub context: Option<(u64, Option<u64>)>,
+}
+
+/// The last word of one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What it said.
+    pub says: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Run {
+    /// Takes in what was seen, and returns what the agent is doing by it; `None` when it says nothing of that.
+    fn activity_by(&mut self, observation: &Observation) -> Option<Activity> {
+        let waits = matches!(self.activity, Activity::Blocked(_) | Activity::Asking(_));
+        match observation {
+            Observation::Started { conversation, model, version } => {
+                self.conversation = conversation.clone().or(self.conversation.take());
+                self.model = model.clone().or(self.model.take());
+                self.version = version.clone().or(self.version.take());
+                // It may begin a turn with what it was told first, so it is not idle yet.
+                None
+            }
+            Observation::TurnStarted => {
+                self.turns += 1;
+                Some(Activity::Working)
+            }
+            Observation::ToolStarted { id, what, .. } => {
+                self.tool = Some((id.clone(), what.clone()));
+                // What works in the background answers no dialog, and begins no turn.
+                matches!(self.activity, Activity::Unknown | Activity::RateLimited(_))
+                    .then_some(Activity::Working)
+            }
+            Observation::ToolEnded { id, .. } => {
+                self.tool = self.tool.take().filter(|(call, _)| call != id);
+                (waits && self.ask.as_ref() == Some(id)).then_some(Activity::Working)
+            }
+            Observation::PermissionAsked { what, ask } => {
+                self.ask.clone_from(ask);
+                Some(Activity::Blocked(what.clone()))
+            }
+            Observation::PermissionResolved => {
+                let over = matches!(self.activity, Activity::Idle | Activity::Failing(_) | Activity::Gone(_));
+                (!over).then_some(Activity::Working)
+            }
+            Observation::QuestionAsked { what } => Some(Activity::Asking(what.clone())),
+            Observation::TurnEnded(end) => {
+                self.tool = None;
+                Some(match end {
+                    TurnEnd::Ok | TurnEnd::Interrupted | TurnEnd::Unknown => Activity::Idle,
+                    TurnEnd::Error(class) => Activity::Failing(class.clone()),
+                })
+            }
+            Observation::RateLimited { until } => Some(Activity::RateLimited(*until)),
+            Observation::Used(_) => {
+                // Tokens come from a provider that answers again.
+                matches!(self.activity, Activity::RateLimited(_)).then_some(Activity::Working)
+            }
+            Observation::Shows(showing) => self.activity_shown(showing, waits),
+            Observation::Gone { why } => Some(Activity::Gone(why.clone())),
+            Observation::Claimed { .. } | Observation::MessageTaken { .. } => None,
+        }
+    }
+
+    /// A screen says what is there now, and nothing of why: it keeps the words of a better source.
+    fn activity_shown(&mut self, showing: &Showing, waits: bool) -> Option<Activity> {
+        if let Activity::Gone(_) = self.activity {
+            return None;
+        }
+        match showing {
+            Showing::Dialog(what) if !waits => {
+                self.ask = None;
+                Some(Activity::Blocked(what.clone()))
+            }
+            Showing::Question(what) if !waits => Some(Activity::Asking(what.clone())),
+            Showing::Dialog(_) | Showing::Question(_) => None,
+            Showing::Busy => {
+                let keeps = matches!(self.activity, Activity::Working | Activity::RateLimited(_));
+                (!keeps).then_some(Activity::Working)
+            }
+            Showing::Prompt => {
+                self.tool = None;
+                let keeps = matches!(self.activity, Activity::Idle | Activity::Failing(_));
+                // A question in words ends a turn: the prompt is where it is answered.
+                let asked_in_words = matches!(self.activity, Activity::Asking(_)) && self.ask.is_none();
+                (!keeps && !asked_in_words).then_some(Activity::Idle)
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Takes in what an adapter saw. News of a run that is not the live one changes nothing.
+    pub(super) fn observe(
+        &mut self,
+        run_id: RunId,
+        source: Source,
+        observation: &Observation,
+        cursor: u64,
+        (seq, at): (u64, Timestamp),
+    ) {
+        match observation {
+            Observation::MessageTaken { message } => self.note_taken(message),
+            // A turn that begins after something was typed is the agent taking it up.
+            Observation::TurnStarted if self.live_run().is_some_and(|run| run.id == run_id) => {
+                self.note_oldest_typed_taken();
+            }
+            _ => {}
+        }
+        let Some(run) = self.runs.last_mut().filter(|run| run.id == run_id) else { return };
+        run.cursor = run.cursor.max(cursor);
+        if let Observation::Claimed { claim, note } = observation {
+            // A claim that was on its way when the process ended still stands.
+            self.claim = Some((*claim, note.clone(), at));
+        }
+        if let Observation::Used(usage) = observation {
+            self.count(run_id, usage);
+        }
+        let Some(run) = self.runs.last_mut().filter(|run| run.ended.is_none()) else { return };
+        run.note_evidence(source, observation, at);
+        if let Some(activity) = run.activity_by(observation) {
+            if !matches!(activity, Activity::Blocked(_) | Activity::Asking(_)) {
+                run.ask = None;
+            }
+            if run.activity != activity {
+                run.seen.1 = at;
+            }
+            run.seen.0 = source;
+            run.activity = activity;
+            if matches!(observation, Observation::TurnStarted) {
+                // New work makes an old claim stale.
+                self.claim = self.claim.take().filter(|(claim, ..)| *claim == Claim::PhaseDone);
+            }
+        }
+        if matches!(observation, Observation::TurnEnded(_) | Observation::Claimed { .. }) {
+            self.work_due = Some(seq);
+        }
+    }
+
+    /// Counts tokens, each once: what is counted over a run or conversation holds what was counted before.
+    fn count(&mut self, run_id: RunId, usage: &Usage) {
+        let earlier = self
+            .runs
+            .iter()
+            .rev()
+            .find(|run| run.id != run_id)
+            .map(|run| (run.conversation.clone(), run.count.last, run.count.last_cost, run.count.span));
+        let Some(run) = self.runs.last_mut().filter(|run| run.id == run_id) else { return };
+        if run.count.span.is_none() {
+            // A conversation that goes on in another run goes on being counted.
+            if let Some((conversation, last, cost, span)) = earlier
+                && conversation.is_some()
+                && conversation == run.conversation
+            {
+                if usage.span == Span::Conversation && span == Some(Span::Conversation) {
+                    run.count.last = last;
+                }
+                if usage.cost_is_of_conversation {
+                    run.count.last_cost = cost;
+                }
+            }
+            run.count.span = Some(usage.span);
+        }
+        if let Some(context) = usage.context {
+            run.count.context = Some((context, usage.window));
+        }
+        let is_new = match usage.span {
+            Span::Run | Span::Conversation => true,
+            Span::Call | Span::Turn => usage.id.is_empty() || !run.count.counted.contains(&usage.id),
+        };
+        let mut more = Spent::default();
+        if run.count.span == Some(usage.span) && is_new {
+            let now = Spent::of(usage);
+            match usage.span {
+                Span::Call | Span::Turn => {
+                    more = now;
+                    run.count.counted.push_back(usage.id.clone());
+                    if run.count.counted.len() > COUNTED_KEPT {
+                        run.count.counted.pop_front();
+                    }
+                }
+                Span::Run | Span::Conversation => {
+                    more = now.since(run.count.last);
+                    run.count.last = now;
+                }
+            }
+        }
+        if let Some(cost) = usage.cost_micros {
+            let adds = matches!(usage.span, Span::Call | Span::Turn) && !usage.cost_is_of_conversation;
+            more.cost_micros = match (adds, is_new) {
+                (true, true) => cost,
+                (true, false) => 0,
+                (false, _) if cost < run.count.last_cost => cost,
+                (false, _) => cost - run.count.last_cost,
+            };
+            if !adds {
+                run.count.last_cost = cost;
+            }
+        }
+        self.spent.add(more);
+    }
+}
