@@ -1,25 +1,31 @@
 //! A client of a host, blocking: ask, be answered, listen. It must not know what runs there.
 
+mod error;
+mod screens;
+mod wire;
+
+pub use error::ClientError;
+pub use screens::{Screens, Seen};
+pub use wire::connect_stream;
+
 use crate::dir::RunDir;
-use crate::probe::{Probe, ProbeError, probe};
+use crate::probe::{Probe, probe};
 use crate::protocol::{
-    CLIENT_PAYLOAD_BYTES_MAX, ClientFrame, Decoder, HOST_PAYLOAD_BYTES_MAX, Hello, HostFrame, Message,
-    MessageState, ProtocolError, Status, VERSION, Watch,
+    CLIENT_PAYLOAD_BYTES_MAX, ClientFrame, Decoder, HOST_PAYLOAD_BYTES_MAX, HostFrame, Message, MessageState,
+    Status, Watch,
 };
 use crate::record::{ExitRecord, Identity};
 use crate::screen::Screen;
-use crate::socket;
 use crate::spec::Size;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
+use wire::{ANSWER_WITHIN, Greeted, Wire, greet};
 
-/// How long an answer may take. A host answers in microseconds, or in a second when it replays a screen on a busy machine.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Events that may come between a question and its answer before the connection is given up: bounds their memory at
 /// 64 MiB. A host sends a frame of output between two looks at its clients' questions.
 const EVENTS_MAX: usize = 1024;
@@ -50,7 +56,7 @@ pub enum Event {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// The screen to start from.
+    /// The screen to start from, or the next of those that are followed.
     Screen(Screen),
     /// Input was dropped whole: the child does not read, or is gone, or this client may only look.
     InputRefused {
@@ -63,56 +69,6 @@ pub enum Event {
     Lost,
 }
 
-/// Why something asked of a host did not happen.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// There is no host to talk to; [`crate::probe`] tells why.
-    #[error("failed to connect to the host in {dir}")]
-    Connect {
-        /// The run's directory.
-        dir: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The connection broke.
-    #[error("failed to talk to the host in {dir}")]
-    Io {
-        /// The run's directory.
-        dir: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The host closed the connection: the run is over, or the host died.
-    #[error("the host in {dir} closed the connection")]
-    Closed {
-        /// The run's directory.
-        dir: PathBuf,
-    },
-    /// No answer in time.
-    #[error("the host in {dir} did not answer in time")]
-    TimedOut {
-        /// The run's directory.
-        dir: PathBuf,
-    },
-    /// It says something else than was asked.
-    #[error("the host speaks another protocol")]
-    Protocol(#[source] ProtocolError),
-    /// An answer to another question.
-    #[error("the host gave an answer to nothing that was asked")]
-    Unexpected,
-    /// The host will not do it.
-    #[error("the host refused: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// It cannot be found out how the run stands.
-    #[error("failed to find out how the run stands")]
-    Probe(#[source] ProbeError),
-}
-
 /// A connection to a host.
 #[derive(Debug)]
 pub struct Client {
@@ -122,6 +78,7 @@ pub struct Client {
     events: VecDeque<Event>,
     identity: Identity,
     first_status: Status,
+    version: u32,
     /// Where the output goes on, if it is watched.
     cursor: Option<u64>,
     is_over: bool,
@@ -142,36 +99,41 @@ impl Client {
     /// When nobody listens there, or it speaks another version, or has no screen to watch.
     pub fn connect_with(dir: &Path, options: ConnectOptions) -> Result<Self, ClientError> {
         let run = RunDir::new(dir);
-        let connect = |source| ClientError::Connect { dir: dir.to_owned(), source };
-        let mut stream = socket::connect(&run).map_err(connect)?;
-        stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(connect)?;
-        let ConnectOptions { watch, size, read_only } = options;
-        let hello = ClientFrame::Hello(Hello { version: VERSION, watch, size, read_only });
-        stream.write_all(&hello.encode()).map_err(connect)?;
-        let mut wire = Wire { dir: &run, stream: &mut stream, decoder: Decoder::new(HOST_PAYLOAD_BYTES_MAX) };
-        let (identity, first_status) = match wire.next(Some(Instant::now() + ANSWER_WITHIN))? {
-            HostFrame::Welcome { identity, status } => (identity, status),
-            HostFrame::Error { reason } => return Err(ClientError::Refused { reason }),
-            _ => return Err(ClientError::Unexpected),
-        };
+        let Greeted { mut stream, decoder, identity, status, version } = greet(&run, options)?;
+        let mut wire = Wire { dir: &run, stream: &mut stream, decoder };
         let mut events = VecDeque::new();
-        let cursor = match watch {
+        // Taken here, so that it is never mistaken for the answer to a later question.
+        let mut first_screen = || match wire.next(Some(Instant::now() + ANSWER_WITHIN))? {
+            HostFrame::Screen(screen) => {
+                let offset = screen.offset;
+                events.push_back(Event::Screen(screen));
+                Ok(offset)
+            }
+            HostFrame::Error { reason } => Err(ClientError::refused(reason)),
+            _ => Err(ClientError::Unexpected),
+        };
+        let cursor = match options.watch {
             Watch::Output { from } => Some(from),
-            // Taken here, so that it is never mistaken for the answer to a later question.
-            Watch::Screen => match wire.next(Some(Instant::now() + ANSWER_WITHIN))? {
-                HostFrame::Screen(screen) => {
-                    let offset = screen.offset;
-                    events.push_back(Event::Screen(screen));
-                    Some(offset)
-                }
-                HostFrame::Error { reason } => return Err(ClientError::Refused { reason }),
-                _ => return Err(ClientError::Unexpected),
-            },
+            Watch::Screen => Some(first_screen()?),
+            Watch::Screens { .. } => {
+                first_screen()?;
+                None
+            }
             Watch::None | Watch::Exit => None,
         };
         let decoder = wire.decoder;
-        let mut client =
-            Self { dir: run, stream, decoder, events, identity, first_status, cursor, is_over: false };
+        let first_status = status;
+        let mut client = Self {
+            dir: run,
+            stream,
+            decoder,
+            events,
+            identity,
+            first_status,
+            version,
+            cursor,
+            is_over: false,
+        };
         // What came along with the welcome: who waits for the socket would not hear of it.
         client.keep_buffered()?;
         Ok(client)
@@ -187,6 +149,13 @@ impl Client {
     #[must_use]
     pub fn first_status(&self) -> &Status {
         &self.first_status
+    }
+
+    /// Returns the version of the protocol the host is spoken to in: an older one than [`crate::protocol::VERSION`] when it
+    /// was started before an update.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Returns how the run stands.
@@ -210,7 +179,7 @@ impl Client {
         loop {
             match self.next_frame(Some(deadline))? {
                 HostFrame::Screen(screen) => return Ok(screen),
-                HostFrame::Error { reason } => return Err(ClientError::Refused { reason }),
+                HostFrame::Error { reason } => return Err(ClientError::refused(reason)),
                 other => self.keep(other)?,
             }
         }
@@ -220,14 +189,20 @@ impl Client {
     /// the same message again.
     ///
     /// # Errors
-    /// When the connection fails, or the host refuses; then nothing was typed.
+    /// When the connection fails, the host refuses, or it is too old for guards and keys; then nothing was typed, unless
+    /// the connection failed.
     pub fn message(&mut self, message: &Message) -> Result<bool, ClientError> {
+        // An old host would not read these, and type.
+        if self.version < 2 && (message.guard.is_some() || message.keys) {
+            let wanted = if message.keys { "type keys" } else { "look at the screen before it types" };
+            return Err(ClientError::TooOld { dir: self.dir.path().to_owned(), wanted });
+        }
         let answer = self.ask(&ClientFrame::Message(message.clone()), |frame| match frame {
             HostFrame::Accepted { id, duplicate } if id == message.id => Some(Ok(duplicate)),
-            HostFrame::Refused { id, reason } if id == message.id => Some(Err(reason)),
+            HostFrame::Refused { id, reason, code } if id == message.id => Some(Err((reason, code))),
             _ => None,
         })?;
-        answer.map_err(|reason| ClientError::Refused { reason })
+        answer.map_err(|(reason, code)| ClientError::Refused { reason, code })
     }
 
     /// Returns what has become of a message.
@@ -319,7 +294,7 @@ impl Client {
                 return Ok(None);
             }
             match self.next_frame(deadline) {
-                Ok(HostFrame::Error { reason }) => return Err(ClientError::Refused { reason }),
+                Ok(HostFrame::Error { reason }) => return Err(ClientError::refused(reason)),
                 Ok(frame) => self.keep(frame)?,
                 Err(ClientError::Closed { .. }) => self.read_the_end()?,
                 Err(error) => return Err(error),
@@ -389,7 +364,7 @@ impl Client {
         let deadline = Instant::now() + ANSWER_WITHIN;
         loop {
             match self.next_frame(Some(deadline))? {
-                HostFrame::Error { reason } => return Err(ClientError::Refused { reason }),
+                HostFrame::Error { reason } => return Err(ClientError::refused(reason)),
                 frame @ (HostFrame::Output { .. }
                 | HostFrame::Screen(_)
                 | HostFrame::Exited(_)
@@ -403,7 +378,7 @@ impl Client {
         let bytes = frame.encode();
         if bytes.len() > CLIENT_PAYLOAD_BYTES_MAX {
             let reason = format!("{} bytes are more than a host takes at once", bytes.len());
-            return Err(ClientError::Refused { reason });
+            return Err(ClientError::refused(reason));
         }
         self.stream.write_all(&bytes).map_err(|source| match source.kind() {
             ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => self.closed(),
@@ -426,7 +401,8 @@ impl Client {
                 Event::Output { offset, bytes }
             }
             HostFrame::Screen(screen) => {
-                self.cursor = Some(screen.offset);
+                // One who follows screens wants no output.
+                self.cursor = self.cursor.map(|_| screen.offset);
                 Event::Screen(screen)
             }
             HostFrame::Exited(record) => Event::Exited(record),
@@ -481,15 +457,6 @@ impl Client {
     }
 }
 
-/// Connects to the socket of the run in this directory and says nothing yet: for those who bring their own loop and speak
-/// [`crate::protocol`] themselves. Works at any depth of directory.
-///
-/// # Errors
-/// When nobody listens there.
-pub fn connect_stream(dir: &Path) -> io::Result<UnixStream> {
-    socket::connect(&RunDir::new(dir))
-}
-
 /// What comes unasked from a host.
 #[derive(Debug)]
 pub struct Events<'a> {
@@ -501,39 +468,5 @@ impl Iterator for Events<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.client.next_event(None).transpose()
-    }
-}
-
-/// The stream and what was read of the next frame.
-struct Wire<'a> {
-    dir: &'a RunDir,
-    stream: &'a mut UnixStream,
-    decoder: Decoder,
-}
-
-impl Wire<'_> {
-    fn next(&mut self, deadline: Option<Instant>) -> Result<HostFrame, ClientError> {
-        let dir = || self.dir.path().to_owned();
-        let io = |source| ClientError::Io { dir: dir(), source };
-        loop {
-            if let Some(frame) = self.decoder.next_frame().map_err(ClientError::Protocol)? {
-                return HostFrame::decode(frame).map_err(ClientError::Protocol);
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(ClientError::TimedOut { dir: dir() });
-            }
-            self.stream.set_read_timeout(left).map_err(io)?;
-            let mut buffer = vec![0; READ_BYTES];
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(ClientError::Closed { dir: dir() }),
-                Ok(count) => self.decoder.push(&buffer[..count]),
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    ErrorKind::ConnectionReset => return Err(ClientError::Closed { dir: dir() }),
-                    _ => return Err(io(error)),
-                },
-            }
-        }
     }
 }

@@ -14,6 +14,7 @@ mod ensure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 mod host;
 mod modes;
 mod probe;
@@ -28,7 +29,7 @@ mod sweep;
 mod typed;
 
 pub use attach::{AttachEnd, AttachError, AttachOptions, DETACH_KEY, attach};
-pub use client::{Client, ClientError, ConnectOptions, Event, Events, connect_stream};
+pub use client::{Client, ClientError, ConnectOptions, Event, Events, Screens, Seen, connect_stream};
 pub use dir::RunDir;
 pub use ensure::{EnsureError, Started, ensure};
 pub use host::host_main;

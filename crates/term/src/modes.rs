@@ -1,13 +1,15 @@
 //! Which modes an application has switched on, from its bytes as they pass: a scanner cheap enough for the read path.
 //! It must not know about screens; it only follows `CSI ? … h`, `CSI ? … l` and a full reset.
 
-/// The two modes which have to be known at any time without a screen model.
+/// The modes which have to be known at any time without a screen model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Modes {
     /// Mode 2004: the application wants pastes marked.
     pub bracketed_paste: bool,
     /// Mode 1049, 1047 or 47: the application draws on the alternate screen.
     pub alternate_screen: bool,
+    /// Mode 2026: the application is in the middle of drawing a picture that is to be shown at once.
+    pub redrawing: bool,
 }
 
 /// Follows a stream in chunks cut anywhere.
@@ -24,11 +26,10 @@ enum At {
     Text,
     Escape,
     Csi,
-    /// In `CSI ?`: the number being read, and which known modes came before it.
+    /// In `CSI ?`: the number being read, and the known modes named before it.
     Private {
         number: u16,
-        paste: bool,
-        alternate: bool,
+        found: Modes,
     },
 }
 
@@ -60,19 +61,23 @@ impl ModeScanner {
                 self.modes = Modes::default();
                 At::Text
             }
-            (At::Csi, b'?') => At::Private { number: 0, paste: false, alternate: false },
+            (At::Csi, b'?') => At::Private { number: 0, found: Modes::default() },
             (At::Escape | At::Csi, _) => At::Text,
-            (At::Private { number, paste, alternate }, b'0'..=b'9') => {
+            (At::Private { number, found }, b'0'..=b'9') => {
                 let number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
-                At::Private { number, paste, alternate }
+                At::Private { number, found }
             }
-            (At::Private { number, paste, alternate }, _) => {
-                let paste = paste || number == 2004;
-                let alternate = alternate || matches!(number, 47 | 1047 | 1049);
+            (At::Private { number, mut found }, _) => {
+                match number {
+                    2004 => found.bracketed_paste = true,
+                    47 | 1047 | 1049 => found.alternate_screen = true,
+                    2026 => found.redrawing = true,
+                    _ => {}
+                }
                 match byte {
-                    b';' => At::Private { number: 0, paste, alternate },
+                    b';' => At::Private { number: 0, found },
                     b'h' | b'l' => {
-                        self.set(paste, alternate, byte == b'h');
+                        self.set(found, byte == b'h');
                         At::Text
                     }
                     _ => At::Text,
@@ -81,12 +86,15 @@ impl ModeScanner {
         };
     }
 
-    fn set(&mut self, paste: bool, alternate: bool, on: bool) {
-        if paste {
+    fn set(&mut self, found: Modes, on: bool) {
+        if found.bracketed_paste {
             self.modes.bracketed_paste = on;
         }
-        if alternate {
+        if found.alternate_screen {
             self.modes.alternate_screen = on;
+        }
+        if found.redrawing {
+            self.modes.redrawing = on;
         }
     }
 }
@@ -106,7 +114,7 @@ mod tests {
         let filler = vec![b'x'; 700];
         let bytes = [b"\x1b[?25l\x1b[?1049;2004h\x1b[31m".as_slice(), &filler, b"\x1b[?1049l"].concat();
         for chunk in 1..bytes.len() {
-            let expected = Modes { bracketed_paste: true, alternate_screen: false };
+            let expected = Modes { bracketed_paste: true, ..Modes::default() };
             assert_eq!(after(&bytes, chunk), expected, "cut every {chunk} bytes");
         }
     }
@@ -115,6 +123,9 @@ mod tests {
     fn lookalikes_and_resets_are_told_apart() {
         assert_eq!(after(b"\x1b[2004h\x1b[?20040h\x1b[?2004$p[?2004h", 3), Modes::default());
         assert_eq!(after(b"\x1b[?2004h\x1b[?1049h\x1bc", 3), Modes::default());
+        let drawing = Modes { redrawing: true, ..Modes::default() };
+        assert_eq!(after(b"\x1b[?2026hhalf a picture", 5), drawing);
+        assert_eq!(after(b"\x1b[?2026ha whole one\x1b[?2026l", 5), Modes::default());
         assert!(after(b"\x1b[?2004\x1b[?2004h", 1).bracketed_paste, "an ESC starts anew inside a sequence");
     }
 }

@@ -4,21 +4,34 @@
 //! A frame is one byte of kind, four bytes of payload length (little endian), and the payload: JSON for control, raw
 //! bytes for data. The first frame of a client is `Hello`, whose version the host must know. Kinds are never reused.
 
+mod message;
+
+pub use message::{
+    Bracketed, GUARD_EXPRESSION_BYTES_MAX, GUARD_EXPRESSIONS_MAX, Guard, MESSAGE_ID_BYTES_MAX, Message,
+    MessageState, RefusalCode, SETTLE_MS_MAX,
+};
+
 use crate::record::{ExitRecord, Identity};
 use crate::screen::Screen;
 use crate::spec::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The version of this protocol. A host refuses another; hosts live on through an update, so old ones are spoken to.
-pub const VERSION: u32 = 1;
+/// The version of this protocol. Hosts live on through an update, so a client speaks to an old one in its own version, and a
+/// daemon from before an update may start a new host, which then speaks in the daemon's.
+///
+/// - 1: the first.
+/// - 2: guards and keys of messages, refusals with a code, [`Watch::Screens`], and who is in the terminal's foreground.
+pub const VERSION: u32 = 2;
+/// The oldest version still spoken.
+pub const VERSION_MIN: u32 = 1;
 /// The longest payload a host takes, in bytes: as much as may wait for a child, and the most one client makes it hold.
 pub const CLIENT_PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// The longest payload a client takes, in bytes: the largest screen with its own colour on every cell stays below.
 pub const HOST_PAYLOAD_BYTES_MAX: usize = 16 << 20;
-/// The longest message id, in bytes. Ids are short; this bounds the host's memory of them.
-pub const MESSAGE_ID_BYTES_MAX: usize = 128;
-/// The most milliseconds a message may let pass between its text and its submit. Longer is the sender's business.
-pub const SETTLE_MS_MAX: u32 = 5_000;
+/// The shortest pause between two screens of [`Watch::Screens`], in milliseconds: no eye and no program follows faster.
+pub const SCREENS_PAUSE_MS_MIN: u32 = 10;
+/// The longest, in milliseconds: an hour. It keeps arithmetic on time sane.
+pub const SCREENS_PAUSE_MS_MAX: u32 = 3_600_000;
 
 const HEADER: usize = 5;
 
@@ -38,6 +51,14 @@ pub enum Watch {
     },
     /// The screen as it is, the output after it, and the end.
     Screen,
+    /// The screen as it is; then a whole one again each time output came, and the end. Nothing comes while there is no
+    /// output. A client that does not read is sent the latest when it does, and misses those between. Since version 2.
+    Screens {
+        /// How long there has to be no output before a screen is sent, in milliseconds, 10 to 3 600 000.
+        quiet_ms: u32,
+        /// After how long one is sent although output keeps coming, in milliseconds, 10 to 3 600 000.
+        at_most_every_ms: u32,
+    },
 }
 
 /// The first thing a client says.
@@ -51,47 +72,6 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Whether it may only look. Its size does not count then.
     pub read_only: bool,
-}
-
-/// Whether a message is typed as a bracketed paste.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bracketed {
-    /// If the application has mode 2004 on.
-    #[default]
-    Auto,
-    /// In any case.
-    Always,
-    /// In no case.
-    Never,
-}
-
-/// Text to type exactly once. The host strips control characters but newline and tab.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Its name for ever, 1 to 128 bytes: the same id is never typed again.
-    pub id: String,
-    /// What to type.
-    pub text: String,
-    /// Whether to press Enter after it, as a write of its own after the text was taken whole.
-    pub submit: bool,
-    /// Whether it is a paste.
-    pub bracketed: Bracketed,
-    /// How long to wait between text and submit, in milliseconds, at most 5000: some interfaces swallow an Enter that
-    /// comes while they still take in a large paste.
-    pub settle_ms: u32,
-}
-
-/// What has become of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MessageState {
-    /// Never accepted here.
-    Unknown,
-    /// Accepted, and not yet taken whole by the terminal.
-    Queued,
-    /// Taken whole by the terminal. Whether the application read it is its own affair.
-    Typed,
 }
 
 /// How a run is doing.
@@ -117,6 +97,10 @@ pub struct Status {
     pub alternate_screen: bool,
     /// Why output cannot be kept at the moment, such as a full disk. The child waits meanwhile; nothing is lost.
     pub stalled: Option<String>,
+    /// Whether the child's own process group is in the foreground of the terminal; false when a shell or an editor took it
+    /// over. None for pipes, and from a host of version 1.
+    #[serde(default)]
+    pub foreground: Option<bool>,
 }
 
 /// From a client to its host.
@@ -188,6 +172,8 @@ pub enum HostFrame {
         id: String,
         /// Why, as a sentence.
         reason: String,
+        /// Why, for programs. A host of version 1 gives none, which reads as `Other`.
+        code: RefusalCode,
     },
     /// The run is over. The last frame.
     Exited(ExitRecord),
@@ -340,6 +326,19 @@ impl ClientFrame {
 }
 
 impl HostFrame {
+    /// Returns the frame as bytes for a client of this version.
+    #[must_use]
+    pub fn encode_for(&self, version: u32) -> Vec<u8> {
+        match self {
+            Self::Refused { id, reason, .. } if version < 2 => json_frame(70, &(id, reason)),
+            // Only what a client of version 2 sent can come to this; the text was typed.
+            Self::MessageState { id, state: MessageState::Unsubmitted } if version < 2 => {
+                json_frame(74, &(id, MessageState::Typed))
+            }
+            _ => self.encode(),
+        }
+    }
+
     /// Returns the frame as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -353,7 +352,7 @@ impl HostFrame {
             }
             Self::Status(status) => json_frame(68, status),
             Self::Accepted { id, duplicate } => json_frame(69, &(id, duplicate)),
-            Self::Refused { id, reason } => json_frame(70, &(id, reason)),
+            Self::Refused { id, reason, code } => json_frame(77, &(id, reason, code)),
             Self::Exited(record) => json_frame(71, record),
             Self::Pong => frame(72, &[]),
             Self::Error { reason } => json_frame(73, reason),
@@ -386,7 +385,7 @@ impl HostFrame {
             }
             70 => {
                 let (id, reason) = parse(&frame)?;
-                Self::Refused { id, reason }
+                Self::Refused { id, reason, code: RefusalCode::Other }
             }
             71 => Self::Exited(parse(&frame)?),
             72 => Self::Pong,
@@ -397,6 +396,10 @@ impl HostFrame {
             }
             75 => Self::Done,
             76 => Self::InputRefused { reason: parse(&frame)? },
+            77 => {
+                let (id, reason, code) = parse(&frame)?;
+                Self::Refused { id, reason, code }
+            }
             kind => return Err(ProtocolError::UnknownKind { kind }),
         })
     }
@@ -449,12 +452,14 @@ mod tests {
             size: Some(Size::default()),
             read_only: true,
         };
+        let guard = Guard { shows: vec!["❯".into()], hides: vec![], rows: 7, foreground: true };
         let message = Message {
             id: "m".into(),
             text: "Grüße\n".into(),
             submit: true,
-            bracketed: Bracketed::Auto,
             settle_ms: 3,
+            guard: Some(guard),
+            ..Message::default()
         };
         vec![
             ClientFrame::Hello(hello),
@@ -506,12 +511,28 @@ mod tests {
             HostFrame::Exited(record),
             HostFrame::MessageState { id: "a".into(), state: MessageState::Typed },
             HostFrame::Error { reason: "r".into() },
+            HostFrame::Refused { id: "a".into(), reason: "r".into(), code: RefusalCode::NotReady },
         ];
         for frame in frames {
-            let mut decoder = Decoder::new(HOST_PAYLOAD_BYTES_MAX);
-            decoder.push(&frame.encode());
-            assert_eq!(HostFrame::decode(decoder.next_frame().unwrap().unwrap()).unwrap(), frame);
+            assert_eq!(read(&frame.encode()), frame);
+            assert_eq!(read(&frame.encode_for(VERSION)), frame);
         }
+    }
+
+    fn read(bytes: &[u8]) -> HostFrame {
+        let mut decoder = Decoder::new(HOST_PAYLOAD_BYTES_MAX);
+        decoder.push(bytes);
+        HostFrame::decode(decoder.next_frame().unwrap().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_client_of_version_1_is_told_in_words_it_knows() {
+        let refused = HostFrame::Refused { id: "a".into(), reason: "r".into(), code: RefusalCode::Busy };
+        assert_eq!(refused.encode_for(1), frame(70, &[br#"["a","r"]"#]));
+        let state = |state| HostFrame::MessageState { id: "a".into(), state };
+        assert_eq!(state(MessageState::Unsubmitted).encode_for(1), state(MessageState::Typed).encode());
+        let other = HostFrame::Refused { id: "a".into(), reason: "r".into(), code: RefusalCode::Other };
+        assert_eq!(read(&refused.encode_for(1)), other, "and a host's of version 1 are understood");
     }
 
     #[test]

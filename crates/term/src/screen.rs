@@ -52,6 +52,9 @@ pub struct Screen {
     /// Where in `output.log` to read on from here. Bytes of an unfinished sequence are before it in the log and after it
     /// for the reader, so that nobody sees half a sequence.
     pub offset: u64,
+    /// Whether the child's own process group is in the foreground of the terminal; none when no host was asked.
+    #[serde(default)]
+    pub foreground: Option<bool>,
 }
 
 /// Why there is no screen.
@@ -146,6 +149,11 @@ impl Model {
         Ok(())
     }
 
+    /// Returns the rows as plain text, top first, without trailing blanks.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.parser.screen().rows(0, self.size.cols).map(|row| row.trim_end().to_owned())
+    }
+
     /// Returns the screen as it is now. The file is looked at for a sequence which is not finished yet.
     pub fn screen(&self, file: &File) -> io::Result<Screen> {
         let tail_start = self.offset.saturating_sub(UNFINISHED_BYTES_MAX as u64);
@@ -158,11 +166,12 @@ impl Model {
             cursor: screen.cursor_position(),
             cursor_visible: !screen.hide_cursor(),
             contents_formatted: screen.state_formatted().into_bytes(),
-            lines: screen.rows(0, self.size.cols).map(|row| row.trim_end().to_owned()).collect(),
+            lines: self.lines().collect(),
             title: self.parser.callbacks().0.clone(),
             alternate_screen: screen.alternate_screen(),
             bracketed_paste: screen.bracketed_paste(),
             offset: self.offset - unfinished(&tail) as u64,
+            foreground: None,
         })
     }
 }

@@ -188,6 +188,8 @@ pub(crate) fn deliver(folder: &Path, run: RunId, id: &MessageId, words: &str) ->
         submit: true,
         bracketed: Bracketed::Auto,
         settle_ms,
+        keys: false,
+        guard: None,
     };
     let said = Client::connect(folder).and_then(|mut client| client.message(&message));
     let not_typed = |code: &str, says: String, again| Fact::MessageNotTyped {
@@ -197,7 +199,7 @@ pub(crate) fn deliver(folder: &Path, run: RunId, id: &MessageId, words: &str) ->
     };
     match said {
         Ok(_) => vec![Fact::MessageReceipt { message: id.clone(), run, receipt: Receipt::Typed }],
-        Err(ClientError::Refused { reason }) => {
+        Err(ClientError::Refused { reason, .. }) => {
             vec![not_typed("host_refused", format!("The host did not take it: {reason}"), true)]
         }
         Err(error @ ClientError::Connect { .. }) => vec![not_typed("no_host", trouble::chain(&error), true)],
@@ -219,7 +221,7 @@ pub(crate) fn seek(folder: &Path, run: RunId, id: &MessageId) -> Vec<Fact> {
         state = ask();
     }
     match state {
-        Ok(MessageState::Queued | MessageState::Typed) => {
+        Ok(MessageState::Queued | MessageState::Typed | MessageState::Unsubmitted) => {
             vec![Fact::MessageReceipt { message: id.clone(), run, receipt: Receipt::Typed }]
         }
         Ok(MessageState::Unknown) => vec![Fact::MessageNotTyped {

@@ -1,7 +1,9 @@
 //! The host's socket: frames are the same however the bytes are cut, no frame is longer than allowed, and what was encoded is
 //! decoded as it was.
 
-use oarlock_term::protocol::{ClientFrame, Decoder, Frame, HostFrame, Message, ProtocolError, Status};
+use oarlock_term::protocol::{
+    ClientFrame, Decoder, Frame, HostFrame, Message, ProtocolError, Status, VERSION, VERSION_MIN,
+};
 use oarlock_term::{ExitRecord, Identity, Screen};
 
 use super::pieces;
@@ -65,6 +67,10 @@ fn mean_the_same(frame: Frame) {
         assert_eq!(ClientFrame::decode(one(&meant.encode())), Ok(meant));
     }
     if let Ok(meant) = HostFrame::decode(frame) {
+        // A client of any version can read what it is told.
+        for version in VERSION_MIN..=VERSION {
+            HostFrame::decode(one(&meant.encode_for(version))).expect("it is understood");
+        }
         assert_eq!(HostFrame::decode(one(&meant.encode())), Ok(meant));
     }
 }
@@ -116,7 +122,7 @@ fn host_frame(kind: usize, choices: &mut Choices<'_>) -> Option<HostFrame> {
         }
         15 => HostFrame::Status(choices.make()?),
         16 => HostFrame::Accepted { id: choices.make()?, duplicate: choices.make()? },
-        17 => HostFrame::Refused { id: choices.make()?, reason: choices.make()? },
+        17 => HostFrame::Refused { id: choices.make()?, reason: choices.make()?, code: choices.make()? },
         18 => HostFrame::Exited(choices.make::<ExitRecord>()?),
         19 => HostFrame::Pong,
         20 => HostFrame::Error { reason: choices.make()? },

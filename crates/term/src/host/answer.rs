@@ -1,20 +1,17 @@
 //! What the host does about each frame of a client. It must not know how frames travel.
 
 use super::input::Chunk;
+use super::pace::Pace;
 use super::service::{KeptScreen, Service};
-use super::terminal::Terminal;
-use crate::protocol::{
-    Bracketed, ClientFrame, Hello, HostFrame, MESSAGE_ID_BYTES_MAX, Message, MessageState, SETTLE_MS_MAX,
-    Status, VERSION, Watch,
-};
+use crate::protocol::{ClientFrame, Hello, HostFrame, Status, VERSION, VERSION_MIN, Watch};
 use crate::screen::{Model, Screen};
 use crate::spec::Size;
-use crate::typed;
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Instant;
 
-const NO_SCREEN: &str = "a run behind pipes has no screen";
-const ONLY_LOOK: &str = "this client may only look";
+pub(super) const NO_SCREEN: &str = "a run behind pipes has no screen";
+pub(super) const ONLY_LOOK: &str = "this client may only look";
 
 impl Service<'_> {
     /// Answers what a client has said and was not answered yet.
@@ -39,7 +36,7 @@ impl Service<'_> {
                 let state = self.inbox.state(&id);
                 Ok(Some(HostFrame::MessageState { id, state }))
             }
-            ClientFrame::Message(message) => Ok(Some(self.take_message(index, message))),
+            ClientFrame::Message(message) => Ok(Some(self.take_message(index, &message))),
             ClientFrame::Input(bytes) => Ok(self.take_input(index, bytes).err().map(|reason| {
                 // Nobody waits for an answer to keys: a refusal has to be told from one to a question.
                 HostFrame::InputRefused { reason }
@@ -68,16 +65,18 @@ impl Service<'_> {
     }
 
     fn greet(&mut self, index: usize, hello: &Hello) {
-        if hello.version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&hello.version) {
             let reason = format!("this host speaks version {VERSION}, not {}", hello.version);
             return self.turn_away(index, reason);
         }
-        if hello.watch == Watch::Screen && self.terminal.size().is_none() {
+        let wants_screens = matches!(hello.watch, Watch::Screen | Watch::Screens { .. });
+        if wants_screens && self.terminal.size().is_none() {
             return self.turn_away(index, NO_SCREEN.to_owned());
         }
         self.activity += 1;
         let viewer = &mut self.viewers[index];
         viewer.greeted = true;
+        viewer.version = hello.version;
         viewer.read_only = hello.read_only;
         viewer.size = hello.size.map(Size::clamped).filter(|_| !hello.read_only);
         viewer.active = self.activity;
@@ -95,7 +94,59 @@ impl Service<'_> {
                 }
                 Err(reason) => self.turn_away(index, reason),
             },
+            Watch::Screens { quiet_ms, at_most_every_ms } => {
+                let drawn = self.drawn();
+                let pace = Pace::new(quiet_ms, at_most_every_ms, drawn, Instant::now());
+                self.viewers[index].pace = Some(pace);
+                if let Err(reason) = self.send_screen(index) {
+                    self.turn_away(index, reason);
+                }
+            }
         }
+    }
+
+    /// Returns a number that changes with everything that changes the screen.
+    fn drawn(&self) -> u64 {
+        self.output.total() + self.resizes
+    }
+
+    /// Sends a screen to those who follow screens and are owed one.
+    pub fn push_screens(&mut self) {
+        let (drawn, now) = (self.drawn(), Instant::now());
+        for index in 0..self.viewers.len() {
+            let viewer = &mut self.viewers[index];
+            let is_sent = viewer.is_sent();
+            let Some(pace) = &mut viewer.pace else { continue };
+            pace.note(drawn, now);
+            // One who does not read is sent the latest when it does.
+            if is_sent && pace.due_at().is_some_and(|at| at <= now) {
+                // Output that cannot be read ends the watch like any other read of the log.
+                self.viewers[index].gone |= self.send_screen(index).is_err();
+            }
+        }
+    }
+
+    /// Sends the last screen, before the end is told.
+    pub fn send_last_screens(&mut self) {
+        let (drawn, now) = (self.drawn(), Instant::now());
+        for index in 0..self.viewers.len() {
+            let Some(pace) = &mut self.viewers[index].pace else { continue };
+            pace.note(drawn, now);
+            if pace.due_at().is_some() {
+                let _ = self.send_screen(index);
+            }
+            self.viewers[index].pace = None;
+        }
+    }
+
+    fn send_screen(&mut self, index: usize) -> Result<(), String> {
+        let screen = self.snapshot()?;
+        let viewer = &mut self.viewers[index];
+        if let Some(pace) = &mut viewer.pace {
+            pace.sent();
+        }
+        viewer.say(&HostFrame::Screen(screen));
+        Ok(())
     }
 
     fn turn_away(&mut self, index: usize, reason: String) {
@@ -118,21 +169,41 @@ impl Service<'_> {
             bracketed_paste: modes.bracketed_paste,
             alternate_screen: modes.alternate_screen,
             stalled: self.output.stalled().map(str::to_owned),
+            foreground: self.foreground(),
         }
     }
 
+    /// Returns whether the child's own group is in the foreground of the terminal. None for pipes.
+    pub fn foreground(&self) -> Option<bool> {
+        self.terminal.size()?;
+        let group = self.terminal.foreground().map(|group| group.as_raw_nonzero().get().cast_unsigned());
+        Some(group.is_some() && group == self.identity.child.map(|child| child.pid))
+    }
+
     fn snapshot(&mut self) -> Result<Screen, String> {
+        let foreground = self.foreground();
+        self.draw()?;
+        let model = &self.screen.as_ref().expect("it was drawn a moment ago").model;
+        let drawn = model.screen(self.output.file());
+        drawn.map(|screen| Screen { foreground, ..screen }).map_err(unreadable)
+    }
+
+    /// Returns the rows of the screen as plain text, top first, without trailing blanks.
+    pub fn lines(&mut self) -> Result<Vec<String>, String> {
+        self.draw()?;
+        Ok(self.screen.iter().flat_map(|kept| kept.model.lines()).collect())
+    }
+
+    /// Brings the screen up to the end of the output.
+    fn draw(&mut self) -> Result<(), String> {
         let Some(size) = self.terminal.size() else {
             return Err(NO_SCREEN.to_owned());
         };
         let now = Instant::now();
         let kept = self.screen.get_or_insert_with(|| KeptScreen { model: Model::new(size), used_at: now });
         kept.used_at = now;
-        let file = self.output.file();
-        let drawn = kept.model.catch_up(file, self.output.total(), self.output.modes());
-        drawn
-            .and_then(|()| kept.model.screen(file))
-            .map_err(|error| format!("the output cannot be read: {error}"))
+        let drawn = kept.model.catch_up(self.output.file(), self.output.total(), self.output.modes());
+        drawn.map_err(unreadable)
     }
 
     fn take_size(&mut self, index: usize, size: Size) {
@@ -146,7 +217,7 @@ impl Service<'_> {
         if self.viewers[index].read_only {
             return Err(ONLY_LOOK.to_owned());
         }
-        self.can_type(bytes.len())?;
+        self.can_type(bytes.len()).map_err(|(_, reason)| reason)?;
         self.activity += 1;
         self.viewers[index].active = self.activity;
         self.fit_terminal();
@@ -154,77 +225,6 @@ impl Service<'_> {
             self.input.push(Chunk::plain(bytes));
         }
         Ok(())
-    }
-
-    fn can_type(&self, bytes: usize) -> Result<(), String> {
-        if !self.ending.child_alive() {
-            Err("the child has ended".to_owned())
-        } else if self.terminal.writer().is_none() || self.input.ends_after {
-            Err("the child's input is closed".to_owned())
-        } else if !self.input.has_room(bytes) {
-            Err("the child does not read its input, and no more can wait".to_owned())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The exactly-once path: recorded on disk, then typed; a repeated id is answered and not typed.
-    fn take_message(&mut self, index: usize, message: Message) -> HostFrame {
-        let id = message.id.clone();
-        match self.accept(index, message) {
-            Ok(duplicate) => HostFrame::Accepted { id, duplicate },
-            Err(reason) => HostFrame::Refused { id, reason },
-        }
-    }
-
-    fn accept(&mut self, index: usize, message: Message) -> Result<bool, String> {
-        if self.viewers[index].read_only {
-            return Err(ONLY_LOOK.to_owned());
-        }
-        if message.id.is_empty() || message.id.len() > MESSAGE_ID_BYTES_MAX {
-            return Err(format!("a message's id has 1 to {MESSAGE_ID_BYTES_MAX} bytes"));
-        }
-        if self.inbox.state(&message.id) != MessageState::Unknown {
-            return Ok(true);
-        }
-        if self.inbox.is_full() {
-            return Err("this run has been sent too many messages".to_owned());
-        }
-        let chunks = self.chunks(&message);
-        self.can_type(chunks.iter().map(|chunk| chunk.bytes.len()).sum())?;
-        self.inbox
-            .accept(&message.id, message.text.len())
-            .map_err(|error| format!("the message could not be recorded: {error}"))?;
-        if chunks.is_empty() {
-            self.inbox.typed(&message.id, 0);
-        }
-        chunks.into_iter().for_each(|chunk| self.input.push(chunk));
-        Ok(false)
-    }
-
-    /// The writes a message takes: its text, and then the submit by itself.
-    fn chunks(&self, message: &Message) -> Vec<Chunk> {
-        let is_pty = matches!(self.terminal, Terminal::Pty { .. });
-        let is_bracketed = match message.bracketed {
-            Bracketed::Auto => is_pty && self.output.modes().bracketed_paste,
-            Bracketed::Always => true,
-            Bracketed::Never => false,
-        };
-        let bytes = typed::paste(&typed::clean(&message.text), is_bracketed);
-        let mut chunks = Vec::new();
-        if !bytes.is_empty() {
-            chunks.push(Chunk::plain(bytes));
-        }
-        if message.submit {
-            // Enter is CR on a terminal; a pipe's lines end with LF.
-            let after = Duration::from_millis(message.settle_ms.min(SETTLE_MS_MAX).into());
-            let enter = if is_pty { b"\r" } else { b"\n" };
-            chunks.push(Chunk { after, ..Chunk::plain(enter.to_vec()) });
-        }
-        if let Some(last) = chunks.last_mut() {
-            last.ends = Some((message.id.clone(), message.text.len()));
-        }
-        chunks
     }
 
     fn signal(&self, signal: i32) -> Result<Option<HostFrame>, String> {
@@ -244,4 +244,8 @@ impl Service<'_> {
         self.input.ends_after = true;
         Ok(Some(HostFrame::Done))
     }
+}
+
+fn unreadable(error: io::Error) -> String {
+    format!("the output cannot be read: {error}")
 }

@@ -42,8 +42,12 @@ impl Inbox {
                 // What comes next must not become a part of it.
                 (&file).write_all(b"\n")?;
             } else if let Ok(line) = serde_json::from_slice::<Line>(&line) {
-                // Whatever was queued in a host before this one has been typed or never will be.
-                states.insert(line.id, MessageState::Typed);
+                match line.state {
+                    MessageState::Unknown => states.remove(&line.id),
+                    MessageState::Unsubmitted => states.insert(line.id, MessageState::Unsubmitted),
+                    // Whatever was queued in a host before this one has been typed or never will be.
+                    MessageState::Queued | MessageState::Typed => states.insert(line.id, MessageState::Typed),
+                };
             }
             line.clear();
         }
@@ -66,10 +70,17 @@ impl Inbox {
         Ok(())
     }
 
-    /// Takes note that a message was typed. Only for people who look at the file later, so it need not be on disk.
-    pub fn typed(&mut self, id: &str, bytes: usize) {
-        let _ = self.append(id, bytes, MessageState::Typed);
-        self.states.insert(id.to_owned(), MessageState::Typed);
+    /// Takes note of what became of a message. Only for people who look at the file later, so it need not be on disk.
+    pub fn ended(&mut self, id: &str, bytes: usize, state: MessageState) {
+        let _ = self.append(id, bytes, state);
+        self.states.insert(id.to_owned(), state);
+    }
+
+    /// Takes back a message of which nothing was typed, so that its id may be tried again.
+    pub fn withdraw(&mut self, id: &str, bytes: usize) {
+        // Should this not reach the file, a later host only takes it for typed: nothing is typed twice.
+        let _ = self.append(id, bytes, MessageState::Unknown);
+        self.states.remove(id);
     }
 
     fn append(&self, id: &str, bytes: usize, state: MessageState) -> io::Result<()> {
@@ -98,5 +109,23 @@ mod tests {
             let again = Inbox::open(&run).unwrap();
             assert_eq!(again.state("next"), MessageState::Typed, "cut at {cut}: it must not be typed twice");
         }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_unknown_to_a_later_host_and_what_was_not_submitted_stays_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::new(dir.path());
+        let mut inbox = Inbox::open(&run).unwrap();
+        for id in ["back", "half", "again"] {
+            inbox.accept(id, 1).unwrap();
+        }
+        inbox.withdraw("back", 1);
+        inbox.ended("half", 1, MessageState::Unsubmitted);
+        inbox.withdraw("again", 1);
+        inbox.accept("again", 1).unwrap();
+        let states = |inbox: &Inbox| ["back", "half", "again"].map(|id| inbox.state(id));
+        let [back, half] = [MessageState::Unknown, MessageState::Unsubmitted];
+        assert_eq!(states(&inbox), [back, half, MessageState::Queued]);
+        assert_eq!(states(&Inbox::open(&run).unwrap()), [back, half, MessageState::Typed]);
     }
 }

@@ -1,8 +1,10 @@
 //! What is still to be written to the child, in order, without ever blocking. It must not know who sent it.
 
+use crate::guard::Lookout;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// The most bytes that may wait, in all. A child that does not read for so long will not be typed to.
@@ -15,12 +17,14 @@ pub(super) struct Chunk {
     pub after: Duration,
     /// The message which is typed when this is written, and the length of its text.
     pub ends: Option<(String, usize)>,
+    /// What the screen has to fit when this is written.
+    pub guard: Option<Rc<Lookout>>,
 }
 
 impl Chunk {
     /// Returns bytes to write at once, which end no message.
     pub fn plain(bytes: Vec<u8>) -> Self {
-        Self { bytes, after: Duration::ZERO, ends: None }
+        Self { bytes, after: Duration::ZERO, ends: None, guard: None }
     }
 }
 
@@ -33,6 +37,8 @@ pub(super) struct Input {
     queued: usize,
     /// Before when the first chunk must not be written.
     not_before: Option<Instant>,
+    /// How often the first chunk was put off.
+    put_off: u32,
     /// Whether the child's stdin is to be closed when all is written.
     pub ends_after: bool,
 }
@@ -82,11 +88,32 @@ impl Input {
         *self = Self::default();
     }
 
-    /// Writes until the child takes no more for now. Each chunk is a write of its own.
-    pub fn flush(&mut self, to: BorrowedFd<'_>, now: Instant) -> Flushed {
+    /// Returns the guard of the next write, if that is due and guarded, and how often it was put off.
+    pub fn gate(&self, now: Instant) -> Option<(Rc<Lookout>, u32)> {
+        let guard = self.chunks.front()?.guard.clone()?;
+        self.is_due(now).then_some((guard, self.put_off))
+    }
+
+    /// Puts the next write off, and all that is behind it.
+    pub fn put_off(&mut self, by: Duration) {
+        self.put_off += 1;
+        self.arm(by);
+    }
+
+    /// Drops the next write, of which no byte is written, and returns the message it would have ended.
+    pub fn drop_next(&mut self) -> Option<(String, usize)> {
+        self.pop_front()?.ends
+    }
+
+    /// Writes until the child takes no more for now. Each chunk is a write of its own. A guarded one stops it, but for the
+    /// first if that may pass: its guard was just found to fit.
+    pub fn flush(&mut self, to: BorrowedFd<'_>, now: Instant, mut may_pass: bool) -> Flushed {
         let mut flushed = Flushed::default();
         while self.is_due(now) {
             let Some(chunk) = self.chunks.front() else { break };
+            if chunk.guard.is_some() && !may_pass {
+                break;
+            }
             match rustix::io::write(to, &chunk.bytes[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(Errno::INTR) => continue,
@@ -99,15 +126,20 @@ impl Input {
             if self.written < chunk.bytes.len() {
                 continue;
             }
-            if let Some(done) = self.chunks.pop_front() {
-                self.queued -= done.bytes.len();
-                flushed.typed.extend(done.ends);
-            }
-            self.written = 0;
-            let after = self.chunks.front().map_or(Duration::ZERO, |next| next.after);
-            self.arm(after);
+            may_pass = false;
+            flushed.typed.extend(self.pop_front().and_then(|done| done.ends));
         }
         flushed
+    }
+
+    fn pop_front(&mut self) -> Option<Chunk> {
+        let done = self.chunks.pop_front()?;
+        self.queued -= done.bytes.len();
+        self.written = 0;
+        self.put_off = 0;
+        let after = self.chunks.front().map_or(Duration::ZERO, |next| next.after);
+        self.arm(after);
+        Some(done)
     }
 
     fn arm(&mut self, after: Duration) {
@@ -131,7 +163,7 @@ mod tests {
         let mut got = Vec::new();
         let mut buffer = [0; 4096];
         for _ in 0..1000 {
-            typed.extend(input.flush(write.as_fd(), Instant::now()).typed);
+            typed.extend(input.flush(write.as_fd(), Instant::now(), false).typed);
             while let Ok(count) = rustix::io::read(&read, &mut buffer) {
                 got.extend_from_slice(&buffer[..count]);
             }
@@ -153,12 +185,40 @@ mod tests {
         input.push(Chunk::plain(b"next".to_vec()));
         let mut buffer = [0; 64];
         let now = Instant::now();
-        input.flush(write.as_fd(), now);
+        input.flush(write.as_fd(), now, false);
         assert_eq!(rustix::io::read(&read, &mut buffer), Ok(4));
         assert!(input.due_at().is_some_and(|at| at > now));
-        input.flush(write.as_fd(), now + hour * 2);
+        input.flush(write.as_fd(), now + hour * 2, false);
         assert_eq!(rustix::io::read(&read, &mut buffer), Ok(5), "the submit and what was behind it");
         assert_eq!(&buffer[..5], b"\rnext");
+    }
+
+    #[test]
+    fn a_guarded_write_waits_for_leave_and_what_follows_waits_for_it() {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let mut input = Input::default();
+        let guard = Some(Rc::new(Lookout::new(&crate::protocol::Guard::default()).unwrap()));
+        let guarded = |bytes: &[u8]| Chunk { guard: guard.clone(), ..Chunk::plain(bytes.to_vec()) };
+        input.push(Chunk::plain(b"text".to_vec()));
+        input.push(Chunk { ends: Some(("m".into(), 4)), ..guarded(b"1") });
+        input.push(guarded(b"2"));
+        input.push(Chunk::plain(b"next".to_vec()));
+        let mut buffer = [0; 64];
+        let now = Instant::now();
+        assert!(input.gate(now).is_none(), "the text comes first");
+        input.flush(write.as_fd(), now, false);
+        assert_eq!(rustix::io::read(&read, &mut buffer), Ok(4));
+        assert!(input.gate(now).is_some());
+        assert_eq!(input.drop_next(), Some(("m".into(), 4)));
+        input.flush(write.as_fd(), now, false);
+        assert!(rustix::io::read(&read, &mut buffer).is_err(), "leave is for one");
+        input.put_off(Duration::from_secs(3600));
+        assert!(input.gate(now).is_none() && input.due_at().is_some(), "put off, so it is not due");
+        let later = now + Duration::from_secs(7200);
+        assert_eq!(input.gate(later).map(|(_, tries)| tries), Some(1));
+        input.flush(write.as_fd(), later, true);
+        assert_eq!(rustix::io::read(&read, &mut buffer), Ok(5));
+        assert_eq!((&buffer[..5], input.queued_bytes()), (&b"2next"[..], 0));
     }
 
     #[test]
@@ -167,6 +227,6 @@ mod tests {
         drop(read);
         let mut input = Input::default();
         input.push(Chunk::plain(b"x".to_vec()));
-        assert!(input.flush(write.as_fd(), Instant::now()).broken);
+        assert!(input.flush(write.as_fd(), Instant::now(), false).broken);
     }
 }

@@ -2,12 +2,14 @@
 //! It must not know who started it; everything it needs is in its directory.
 
 mod answer;
+mod delivery;
 mod detach;
 mod ending;
 mod inbox;
 mod input;
 mod launch;
 mod output;
+mod pace;
 mod service;
 mod terminal;
 mod viewer;
@@ -44,7 +46,7 @@ pub fn host_main(dir: &Path) -> ExitCode {
 pub(crate) fn fuzzing_note_typed(run: &RunDir, id: &str) -> io::Result<bool> {
     let mut inbox = inbox::Inbox::open(run)?;
     let known = inbox.state(id) != crate::protocol::MessageState::Unknown;
-    inbox.typed(id, 0);
+    inbox.ended(id, 0, crate::protocol::MessageState::Typed);
     Ok(known)
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Service<'a> {
     pub screen: Option<KeptScreen>,
     /// Counts what viewers do, to know who did something last.
     pub activity: u64,
+    /// Counts how often the terminal's size changed.
+    pub resizes: u64,
     grace_ms: u64,
     closing: Closing,
     feed_buffer: Vec<u8>,
@@ -101,6 +103,7 @@ impl<'a> Service<'a> {
             ending: Ending::new(tree, spec.grace_ms),
             screen: None,
             activity: 0,
+            resizes: 0,
             grace_ms: spec.grace_ms,
             closing: Closing::NotYet,
             feed_buffer: Vec::new(),
@@ -126,6 +129,7 @@ impl<'a> Service<'a> {
             }
             self.keep_time();
             self.write_input();
+            self.push_screens();
             self.feed_viewers();
             if self.is_done() {
                 return Ok(());
@@ -185,7 +189,10 @@ impl<'a> Service<'a> {
         };
         let screen = self.screen.as_ref().map(|screen| screen.used_at + SCREEN_KEPT);
         let times = [self.ending.wake_at(), self.output.retry_at(), self.input.due_at(), screen, closing];
-        times.into_iter().flatten().min()
+        // One who does not read is waited for by its socket, not by the clock.
+        let readers = self.viewers.iter().filter(|viewer| viewer.is_sent());
+        let screens = readers.filter_map(|viewer| viewer.pace.as_ref()?.due_at());
+        times.into_iter().flatten().chain(screens).min()
     }
 
     fn take_signals(&mut self) {
@@ -282,26 +289,12 @@ impl<'a> Service<'a> {
                 return;
             }
         }
+        self.send_last_screens();
         let told = HostFrame::Exited(record);
         for viewer in &mut self.viewers {
             viewer.exit_news = viewer.wants_exit.then(|| told.clone());
         }
         self.closing = Closing::Telling { until: now + LINGER };
-    }
-
-    fn write_input(&mut self) {
-        let now = Instant::now();
-        let Some(writer) = self.terminal.writer() else { return self.input.clear() };
-        let flushed = self.input.flush(writer, now);
-        for (id, bytes) in flushed.typed {
-            self.inbox.typed(&id, bytes);
-        }
-        if flushed.broken {
-            self.input.clear();
-            self.terminal.close_input();
-        } else if self.input.ends_after && self.input.is_empty() {
-            self.terminal.close_input();
-        }
     }
 
     fn feed_viewers(&mut self) {
@@ -326,10 +319,11 @@ impl<'a> Service<'a> {
     pub fn fit_terminal(&mut self) {
         let latest = self.viewers.iter().filter(|viewer| viewer.size.is_some()).max_by_key(|v| v.active);
         let Some(size) = latest.and_then(|viewer| viewer.size) else { return };
-        if let Ok(true) = self.terminal.resize(size)
-            && let Some(screen) = &mut self.screen
-        {
-            screen.model.resize(size);
+        if let Ok(true) = self.terminal.resize(size) {
+            self.resizes += 1;
+            if let Some(screen) = &mut self.screen {
+                screen.model.resize(size);
+            }
         }
     }
 

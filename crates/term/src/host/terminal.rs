@@ -2,7 +2,8 @@
 
 use crate::spec::Size;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::process::Pid;
+use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 use std::io;
 
 /// The host's end.
@@ -51,6 +52,15 @@ impl Terminal {
     pub fn size(&self) -> Option<Size> {
         match self {
             Self::Pty { size, .. } => Some(*size),
+            Self::Pipes { .. } => None,
+        }
+    }
+
+    /// Returns the process group in the foreground, which keys go to; none when nobody has the terminal.
+    pub fn foreground(&self) -> Option<Pid> {
+        match self {
+            // Asked of the host's end, Linux answers for the child's (ioctl_tty(2), TIOCGPGRP).
+            Self::Pty { master, .. } => tcgetpgrp(master).ok(),
             Self::Pipes { .. } => None,
         }
     }

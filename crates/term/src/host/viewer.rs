@@ -1,7 +1,8 @@
 //! One connected client, seen from the host: its frames in, its frames out, and how far it has seen the output.
 //! A slow one costs a number, not memory: it is fed from the log when it can take more. It must not know what frames mean.
 
-use crate::protocol::{CLIENT_PAYLOAD_BYTES_MAX, ClientFrame, Decoder, HostFrame, ProtocolError};
+use super::pace::Pace;
+use crate::protocol::{CLIENT_PAYLOAD_BYTES_MAX, ClientFrame, Decoder, HostFrame, ProtocolError, VERSION};
 use crate::spec::Size;
 use rustix::fd::{AsFd, BorrowedFd};
 use std::fs::File;
@@ -22,8 +23,12 @@ pub(super) struct Viewer {
     sent: usize,
     /// The next byte of output it wants; none if it wants none.
     pub cursor: Option<u64>,
+    /// How it follows screens, if it does.
+    pub pace: Option<Pace>,
     /// Whether it said hello.
     pub greeted: bool,
+    /// The version of the protocol it speaks.
+    pub version: u32,
     /// Whether it wants to hear of the end.
     pub wants_exit: bool,
     /// The end of the run, to be told after the last of the output.
@@ -47,7 +52,9 @@ impl Viewer {
             out: Vec::new(),
             sent: 0,
             cursor: None,
+            pace: None,
             greeted: false,
+            version: VERSION,
             wants_exit: false,
             exit_news: None,
             read_only: false,
@@ -76,7 +83,7 @@ impl Viewer {
 
     /// Queues a frame.
     pub fn say(&mut self, frame: &HostFrame) {
-        self.out.extend_from_slice(&frame.encode());
+        self.out.extend_from_slice(&frame.encode_for(self.version));
     }
 
     /// Reads what it says, once. A client that closed its end is gone.

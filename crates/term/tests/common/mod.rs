@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![allow(dead_code, reason = "each suite uses its part")]
 
-use oarlock_term::protocol::{Bracketed, Message, Watch};
+use oarlock_term::protocol::{Message, Watch};
 use oarlock_term::{
     Client, ConnectOptions, Event, ExitRecord, Io, Probe, RunDir, Size, Spec, Started, ensure, probe, sweep,
 };
@@ -166,7 +166,7 @@ pub fn bare_loop(script: &str) -> u64 {
 /// A message that is submitted at once.
 pub fn message(id: &str, text: &str) -> Message {
     let (id, text) = (id.to_owned(), text.to_owned());
-    Message { id, text, submit: true, bracketed: Bracketed::Auto, settle_ms: 0 }
+    Message { id, text, submit: true, ..Message::default() }
 }
 
 pub fn watching(bench: &Bench, watch: Watch) -> Client {
