@@ -10,6 +10,7 @@ pub mod git;
 pub mod landing;
 mod observe;
 mod perform;
+pub mod plant;
 mod project_file;
 mod query;
 pub mod run;

@@ -11,6 +11,7 @@ use crate::git::{GitError, Oid};
 mod clone;
 pub(crate) mod diff;
 mod exclude;
+pub(crate) mod hidden;
 mod inspect;
 mod known;
 mod plant;
@@ -23,6 +24,7 @@ pub(crate) mod worktree;
 
 pub use clone::bring_home;
 pub use diff::{Diff, DiffWant, FileChange, changes, diff};
+pub(crate) use exclude::common_dir;
 pub use exclude::exclude;
 pub(crate) use inspect::home;
 pub use inspect::{Home, Repository, inspect, inspect_with};

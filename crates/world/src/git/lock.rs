@@ -56,7 +56,11 @@ impl Lock {
         Lock::take(common_dir.join("oarlock").join("landing.lock"))
     }
 
-    fn take(path: PathBuf) -> Result<Lock, GitError> {
+    /// Waits for the lock whose file is at `path`.
+    ///
+    /// # Errors
+    /// As for [`Lock::repository`].
+    pub(crate) fn take(path: PathBuf) -> Result<Lock, GitError> {
         let deadline = Instant::now() + WAIT_MAX;
         wait_in_process(&path, deadline)?;
         let mut lock = Lock { path, file: None };

@@ -10,7 +10,7 @@ use crate::git::lock::Lock;
 use crate::git::read;
 
 const BEGIN: &str = "# >>> oarlock: planted in workspaces, do not edit this block";
-const END: &str = "# <<< oarlock";
+pub(super) const END: &str = "# <<< oarlock";
 
 /// Excludes `paths` (relative to the checkout's top, no leading slash) from `git status` in the checkout at `workspace`
 /// and those that share its repository. Safe to repeat; a pattern already there is not added again.
@@ -24,14 +24,19 @@ pub fn exclude<P: AsRef<Path>>(workspace: &Path, paths: &[P]) -> Result<(), Erro
     }
     let common = common_dir(workspace)?;
     let _one = Lock::repository(&common)?;
+    let patterns: Vec<Vec<u8>> = paths.iter().filter_map(|path| pattern(path.as_ref())).collect();
+    edit(&common, |before| with_patterns(before, &patterns))
+}
+
+/// Replaces `info/exclude` by what `change` makes of it, unless that is `None`. The repository's lock must be held.
+pub(super) fn edit(common: &Path, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), Error> {
     let file = common.join("info").join("exclude");
     let before = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(Error::io("read", &file)(error)),
     };
-    let patterns: Vec<Vec<u8>> = paths.iter().filter_map(|path| pattern(path.as_ref())).collect();
-    let Some(after) = with_patterns(&before, &patterns) else { return Ok(()) };
+    let Some(after) = change(&before) else { return Ok(()) };
     let write = || -> std::io::Result<()> {
         std::fs::create_dir_all(common.join("info"))?;
         let part = file.with_extension("oarlock-part");
@@ -45,7 +50,7 @@ pub fn exclude<P: AsRef<Path>>(workspace: &Path, paths: &[P]) -> Result<(), Erro
 }
 
 /// Returns the common directory of a checkout without starting git: `commondir` is in gitrepository-layout(5).
-fn common_dir(workspace: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn common_dir(workspace: &Path) -> Result<PathBuf, Error> {
     let dir =
         read::git_dir(workspace).ok_or_else(|| Error::NotARepository { path: workspace.to_path_buf() })?;
     match std::fs::read_to_string(dir.join("commondir")) {
@@ -55,7 +60,7 @@ fn common_dir(workspace: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Returns the anchored pattern that matches `path` alone; `None` where no pattern can, because of a line end.
-fn pattern(path: &Path) -> Option<Vec<u8>> {
+pub(super) fn pattern(path: &Path) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() || bytes.contains(&b'\n') {
