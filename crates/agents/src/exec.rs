@@ -18,6 +18,10 @@ impl Agent for Exec {
         &[Hold::Process]
     }
 
+    fn reads_prose(&self) -> bool {
+        false
+    }
+
     fn launch(&self, launch: &Launch<'_>) -> Plan {
         let command = launch.command.unwrap_or("true");
         // `sh -c` so that a pipe or a `&&` means what the user meant; the prompt goes by file, never into the command.

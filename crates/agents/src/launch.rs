@@ -37,6 +37,8 @@ pub struct Launch<'a> {
     pub args: &'a [String],
     /// The command of an `exec` agent.
     pub command: Option<&'a str>,
+    /// The git folders outside of the workspace that a commit in it writes to; none when all is inside.
+    pub git_dirs: &'a [String],
     /// The path of oarlock's own program.
     pub oarlock: &'a str,
     /// Whether the user is root: some agents refuse some modes then.

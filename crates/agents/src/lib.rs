@@ -4,6 +4,7 @@
 //! (see [`oarlock_core::session::fact::Hold`]), what is seen of it comes out in one vocabulary:
 //! [`oarlock_core::session::fact::Observation`].
 
+pub mod bridge;
 pub mod drive;
 pub mod exec;
 pub mod launch;
@@ -112,6 +113,11 @@ pub trait Agent: Sync {
     /// Tells whether it reports its turns when held so, by protocol, hook or screen: it is typed to only between them then.
     fn tells_of_turns(&self, hold: Hold) -> bool {
         hold != Hold::Process
+    }
+
+    /// Tells whether it reads its prompt as words, so that more may be added to it: a program's script may not.
+    fn reads_prose(&self) -> bool {
+        true
     }
 
     /// Returns the events it calls hooks for.

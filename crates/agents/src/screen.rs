@@ -1,5 +1,6 @@
 //! What an agent's own interface shows, and what may be typed into it. Readers of text; they hold no terminal.
 
+pub use oarlock_core::session::fact::Answer;
 use oarlock_core::session::fact::Showing;
 
 /// A terminal's screen, as text.
@@ -50,19 +51,6 @@ pub struct Typing {
     pub interrupt: &'static str,
     /// Keys that empty its input line before a message is typed, for agents that put an interrupted prompt back there.
     pub clear: &'static str,
-}
-
-/// What a person (or a rule) answers to a permission dialog or a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes, this once.
-    Allow,
-    /// Yes, and do not ask for the like again in this conversation.
-    AllowAlways,
-    /// No, with a reason for the agent (may be empty).
-    Deny(String),
-    /// Words, as the answer to a question.
-    Words(String),
 }
 
 /// Keys that give an answer, and when they may be pressed.

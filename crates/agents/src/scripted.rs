@@ -8,6 +8,7 @@ use oarlock_core::session::fact::Hold;
 
 use crate::Agent;
 use crate::launch::{Launch, Plan};
+use crate::screen::{Answer, Guard, Keys};
 
 /// Longest a step may wait, so that a typing error does not hang a demo for a day.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -24,6 +25,22 @@ impl Agent for Scripted {
 
     fn holds(&self) -> &'static [Hold] {
         &[Hold::Terminal]
+    }
+
+    fn reads_prose(&self) -> bool {
+        false
+    }
+
+    fn answer(&self, answer: &Answer) -> Option<Keys> {
+        let (word, then_say) = match answer {
+            Answer::Allow | Answer::AllowAlways => ("y", None),
+            Answer::Deny(why) => ("n", Some(why.clone()).filter(|why| !why.is_empty())),
+            Answer::Words(words) => {
+                return Some(Keys { guard: Guard::default(), keys: format!("{words}\r"), then_say: None });
+            }
+        };
+        let guard = Guard { shows: vec![r"^May I .*\? \(y/n\)$".into()], rows: 1, ..Guard::default() };
+        Some(Keys { guard, keys: format!("{word}\r"), then_say })
     }
 
     fn launch(&self, launch: &Launch<'_>) -> Plan {

@@ -71,7 +71,8 @@ pub struct Spawn {
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
     pub name: Option<String>,
-    /// The agent's name, such as `exec`, which needs `command`.
+    /// The agent's name, such as `exec`, which needs `command`; empty for the project's own default.
+    #[serde(default)]
     #[schema(example = "scripted")]
     pub agent: String,
     /// The shell command of an `exec` agent.
@@ -90,6 +91,24 @@ pub struct Spawn {
     #[serde(default)]
     #[schema(pattern = "^(worktree|clone)$")]
     pub workspace: Option<String>,
+    /// How the agent is held: `protocol`, `acp`, `terminal` or `process`. When missing: with a prompt, the best way for
+    /// headless work that the agent has; without one, a terminal.
+    #[serde(default)]
+    #[schema(pattern = "^(protocol|acp|terminal|process)$")]
+    pub hold: Option<String>,
+    /// The model it is to use; the agent's own settings when missing.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What it may do without asking: `default`, `accept-edits`, `auto` or `bypass`.
+    #[serde(default)]
+    #[schema(pattern = "^(default|accept-edits|auto|bypass)$")]
+    pub permissions: Option<String>,
+    /// Standing rules for its system prompt.
+    #[serde(default)]
+    pub rules: Option<String>,
+    /// Arguments added to its command line.
+    #[serde(default)]
+    pub args: Vec<String>,
 }
 
 /// A session as lists show it.
@@ -111,6 +130,10 @@ pub struct Session {
     pub outcome: Option<String>,
     /// Its agent: a name, or `exec:COMMAND`.
     pub agent: String,
+    /// How the agent is held: `protocol`, `acp`, `terminal` or `process`.
+    pub held_by: String,
+    /// When the agent itself last gave a sign, by protocol or hook, in its present run; RFC 3339 in UTC.
+    pub signal_at: Option<String>,
     /// Its branch.
     pub branch: String,
     /// The branch it lands on, once known.
@@ -144,6 +167,20 @@ pub struct Run {
     pub ended_at: Option<String>,
     /// How it ended: `exit 0`, `signal 9`, `not started: …`, `unknown`.
     pub exit: Option<String>,
+    /// How it began: `fresh`, `conversation` (the agent's own was gone on with) or `digest` (the brief again, with what
+    /// was done).
+    pub begun: String,
+    /// The agent's own resumable conversation id, once known.
+    pub conversation: Option<String>,
+    /// The model it said it uses.
+    pub model: Option<String>,
+    /// The version it said it has.
+    pub version: Option<String>,
+    /// Turns begun.
+    pub turns: u32,
+    /// Tokens in its context, and how many fit, as far as it says.
+    #[schema(value_type = Option<[u64; 2]>)]
+    pub context: Option<(u64, u64)>,
     /// The folder with its bytes and its socket.
     pub folder: String,
     /// Its last words, when it failed.
@@ -157,7 +194,8 @@ pub struct Message {
     pub id: String,
     /// `person`, `agent` or `rule`.
     pub author: String,
-    /// `waiting`, `in_doubt`, `typed`, `taken` or `refused`.
+    /// `queued`, `in_doubt`, `delivered` (its terminal or protocol has it), `accepted` (the agent was seen taking it up) or
+    /// `refused`.
     pub state: String,
     /// Why it was refused, empty otherwise.
     pub trouble: String,
@@ -181,8 +219,52 @@ pub struct SessionDetail {
     pub runs: Vec<Run>,
     /// Its last messages, oldest first.
     pub messages: Vec<Message>,
+    /// Tokens and money used so far.
+    pub spent: Spent,
+    /// What the agent asks, while it waits for an answer.
+    pub asks: Option<Asks>,
     /// The entry of the trash that holds its workspace.
     pub trash: Option<String>,
+}
+
+/// Tokens and money used by all runs of a session; no token is in two of the counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Spent {
+    /// Input tokens that came from no cache.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cache_read: u64,
+    /// Input tokens written to a cache.
+    pub cache_write: u64,
+    /// Output tokens.
+    pub output: u64,
+    /// Millionths of a US dollar, as far as the agent says.
+    pub cost_micros: u64,
+}
+
+/// What an agent asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Asks {
+    /// `permission` or `question`.
+    pub kind: String,
+    /// Names the question, when it has a name.
+    pub ask: Option<String>,
+    /// In one line.
+    pub what: String,
+}
+
+/// An answer to what an agent asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Answer {
+    /// `allow`, `always`, `deny` or `words`.
+    #[schema(pattern = "^(allow|always|deny|words)$")]
+    pub answer: String,
+    /// The reason of a denial, or the words.
+    #[serde(default)]
+    pub text: String,
+    /// The question it is for; the one that stands when missing. Another one standing refuses the answer.
+    #[serde(default)]
+    pub ask: Option<String>,
 }
 
 /// One fact behind a status.
@@ -207,6 +289,9 @@ pub struct Why {
     pub status: String,
     /// What it rests on.
     pub reasons: Vec<Reason>,
+    /// The last word of each source on the present run, from the most to the least trusted.
+    #[serde(default)]
+    pub evidence: Vec<Reason>,
 }
 
 /// A message to an agent.
@@ -214,14 +299,24 @@ pub struct Why {
 pub struct Send {
     /// Its text, at most 64 KiB; control characters are taken out.
     pub text: String,
+    /// `idle` (when missing: between two turns), `now` (also during a turn, if the agent queues what comes then) or
+    /// `interrupt` (the turn is interrupted for it).
+    #[serde(default)]
+    #[schema(pattern = "^(idle|now|interrupt)$")]
+    pub when: Option<String>,
 }
 
 /// Brings an agent up again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resume {
-    /// What it is told first; empty repeats the session's own prompt.
+    /// What it is told first. When empty, an agent that goes on with its conversation is told to go on if it was cut short,
+    /// and nothing otherwise; any other is told the session's own prompt.
     #[serde(default)]
     pub prompt: String,
+    /// How it is held from now on; as before when missing.
+    #[serde(default)]
+    #[schema(pattern = "^(protocol|acp|terminal|process)$")]
+    pub hold: Option<String>,
 }
 
 /// Gives a session another name.

@@ -1,5 +1,6 @@
 //! The verbs: one enum, one match, one file each. A verb's doc comment is its help.
 
+mod answer;
 mod attach;
 mod claim;
 mod completion;
@@ -94,6 +95,7 @@ enum Verb {
     Attach(attach::Attach),
     Watch(watch::Watch),
     Send(send::Send),
+    Answer(answer::Answer),
     Resume(resume::Resume),
     Kill(kill::Kill),
     Rename(rename::Rename),
@@ -207,6 +209,7 @@ fn run(cli: Cli) -> Done {
         Verb::Attach(verb) => attach::run(&context, &verb),
         Verb::Watch(verb) => watch::run(&context, &verb),
         Verb::Send(verb) => send::run(&context, &verb),
+        Verb::Answer(verb) => answer::run(&context, &verb),
         Verb::Resume(verb) => resume::run(&context, &verb),
         Verb::Kill(verb) => kill::run(&context, &verb),
         Verb::Rename(verb) => rename::run(&context, &verb),

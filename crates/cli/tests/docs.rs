@@ -23,6 +23,7 @@ macro_rules! pages {
 }
 
 pages! {
+    the_page_of_answer_is_true: "answer",
     the_page_of_attach_is_true: "attach",
     the_page_of_claim_is_true: "claim",
     the_page_of_completion_is_true: "completion",

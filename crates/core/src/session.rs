@@ -3,6 +3,7 @@
 //! It must not know how anything is done, only what was seen and what is wanted. What a way of working wants beyond
 //! that is its playbook's.
 
+mod answer;
 pub mod effect;
 pub mod fact;
 mod fold;
@@ -21,11 +22,12 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Name, Oid, RequestId, Timestamp, TrashId};
 use crate::machine::{Decision, Key, Machine, Recorded, Repeat};
 
+pub use answer::PendingAnswer;
 pub use effect::Effect;
 pub use fact::{Brief, Fact};
 pub use message::{Message, MessageState};
 pub use request::{Refusal, Request};
-pub use run::{Activity, Begun, Run};
+pub use run::{Activity, Run};
 pub use seen::{Count, Evidence, Spent};
 pub use tries::Tries;
 
@@ -52,6 +54,10 @@ pub const RETRY_MS: u64 = 1_000;
 /// How long the next message waits for the last one to be taken up, in milliseconds: a hook reports it within 200 ms, and
 /// an agent that never does is not waited for.
 pub const TAKEN_WAIT_MS: u64 = 5_000;
+/// Enters pressed again for a message that nothing was seen to take up: one is swallowed now and then, three in a row are not.
+pub const PRESSES_MAX: u32 = 3;
+/// What an agent is told that goes on with a conversation that was cut short in a turn.
+pub const GO_ON: &str = "You were interrupted. Go on where you left off.";
 /// How long a stopped agent may take to leave by itself, in milliseconds: agents flush transcripts in 1 to 3 s.
 pub const STOP_GRACE_MS: u64 = 10_000;
 /// Paths a refusal names before it says "and more".
@@ -185,6 +191,9 @@ pub struct Session {
     /// Tokens and money used by all runs.
     #[serde(default)]
     pub spent: Spent,
+    /// An answer on its way to the agent.
+    #[serde(default)]
+    pub answer: Option<PendingAnswer>,
     /// The last claim, its note, and when it was made; work begun later clears it.
     pub claim: Option<(Claim, String, Timestamp)>,
     /// The last landing.
@@ -416,6 +425,7 @@ impl Machine for Session {
             Some(checkout) => {
                 session.decide_work(brief, checkout, &mut decision);
                 session.decide_landing(brief, checkout, &mut decision);
+                session.decide_answer(&mut decision);
                 session.decide_messages(&mut decision);
                 if session.outcome.is_none() {
                     brief.playbook.decide(session, brief, checkout, &mut decision);

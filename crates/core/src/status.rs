@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
 use crate::session::fact::{Claim, Exit, Source};
-use crate::session::{Activity, Halt, MessageState, Outcome, Run, Session, Workspace};
+use crate::session::{Activity, Evidence, Halt, MessageState, Outcome, Run, Session, Workspace};
 use crate::text::count;
 
 /// The word for what a session is doing. Names are API and never reused.
@@ -82,6 +82,21 @@ pub fn explain(session: &Session) -> (Status, Vec<Reason>) {
     let status = decisive(session, &mut reasons);
     context(session, &mut reasons);
     (status, reasons)
+}
+
+/// Returns the last word of each source on the present run, from the most to the least trusted.
+#[must_use]
+pub fn evidence(session: &Session) -> Vec<Reason> {
+    let Some(run) = session.live_run() else { return Vec::new() };
+    let reason = |(source, last): (&Source, &Evidence)| Reason {
+        says: last.says.clone(),
+        source: *source,
+        at: last.at,
+    };
+    let mut all: Vec<Reason> = run.evidence.iter().map(reason).collect();
+    all.push(Reason { says: "Its process lives.".into(), source: Source::Process, at: run.started_at });
+    all.sort_by_key(|reason| reason.source);
+    all
 }
 
 /// Returns the word for what the session is doing.

@@ -8,7 +8,7 @@ use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, SessionId, Timestamp, TrashId};
 use oarlock_core::machine::Decision;
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Agent, Author, Fact, Farewell, Role, WorkspaceKind};
+use oarlock_core::session::fact::{Agent, Author, Begun, Fact, Farewell, Role, When, WorkspaceKind};
 use oarlock_core::session::{
     self, Checkout, MESSAGE_BYTES_MAX, PROMPT_BYTES_MAX, REQUESTS_KEPT, Session, Workspace,
 };
@@ -87,7 +87,12 @@ fn running() -> Log {
     let mut log = Log::begin();
     log.ask(spawn("Fix it.".into())).unwrap();
     log.see(ready());
-    log.see(Fact::RunStarted { run: oarlock_core::ids::RunId(0), role: Role::Builder, host_pid: 7 });
+    log.see(Fact::RunStarted {
+        run: oarlock_core::ids::RunId(0),
+        role: Role::Builder,
+        host_pid: 7,
+        begun: Begun::Fresh,
+    });
     log
 }
 
@@ -126,7 +131,13 @@ fn texts_are_taken_up_to_the_last_byte_that_is_promised() {
     let mut log = running();
     let mut send = |id: &str, length: usize| {
         let text = "x".repeat(length);
-        let wish = session::Request::Send(RequestId::from(id), MessageId::from(id), Author::Person, text);
+        let wish = session::Request::Send(
+            RequestId::from(id),
+            MessageId::from(id),
+            Author::Person,
+            text,
+            When::Idle,
+        );
         log.ask(to_pay(wish)).map(drop)
     };
     assert_eq!(send("a", MESSAGE_BYTES_MAX), Ok(()));

@@ -6,8 +6,8 @@ use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Times
 use oarlock_core::machine::{Key, Machine, Recorded};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Author, Brief, Exit, Fact, Farewell, How, LandWish, Observation, Ports, Receipt, Role, Source,
-    Trouble, TurnEnd, WorkspaceKind,
+    Agent, Author, Begun, Brief, Exit, Fact, Farewell, How, LandWish, Observation, Ports, Receipt, Role,
+    Source, Trouble, TurnEnd, When, WorkspaceKind,
 };
 use oarlock_core::session::{
     Effect, MESSAGES_KEPT, MessageState, REQUESTS_KEPT, RUNS_KEPT, Request, Session, Workspace,
@@ -96,7 +96,7 @@ fn ready() -> Fact {
 }
 
 fn up(run: u32, host_pid: u32) -> Fact {
-    Fact::RunStarted { run: RunId(run), role: Role::Builder, host_pid }
+    Fact::RunStarted { run: RunId(run), role: Role::Builder, host_pid, begun: Begun::Fresh }
 }
 
 fn over(run: u32, exit: Exit) -> Fact {
@@ -209,7 +209,7 @@ fn running() -> Story {
 
 fn queue(id: usize) -> Fact {
     let (request, message) = (RequestId(format!("q{id}")), MessageId(format!("m{id}")));
-    Fact::MessageQueued { request, message, author: Author::Person, text: "go on".into() }
+    Fact::MessageQueued { request, message, author: Author::Person, text: "go on".into(), when: When::Idle }
 }
 
 fn typed(id: usize) -> Fact {

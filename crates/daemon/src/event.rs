@@ -4,7 +4,7 @@ use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Line};
 use oarlock_core::fleet;
 use oarlock_core::machine::Entry;
-use oarlock_core::session::fact::{Fact, Farewell, How, Observation, Receipt, Showing, TurnEnd};
+use oarlock_core::session::fact::{Answer, Fact, Farewell, How, Observation, Receipt, Showing, TurnEnd};
 use oarlock_core::text;
 use oarlock_engine::Stamped;
 
@@ -100,6 +100,13 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::MessageNotTyped { message, trouble, .. } => {
             ("message_not_typed", format!("Message {message} not typed: {}", trouble.message))
         }
+        Fact::Pressed { message, .. } => {
+            ("message_pressed", format!("Enter pressed again for message {message}."))
+        }
+        Fact::AnswerCarried { trouble: None, .. } => ("answered", "The answer reached the agent.".into()),
+        Fact::AnswerCarried { trouble: Some(trouble), .. } => {
+            ("not_answered", format!("The answer did not reach the agent: {}", trouble.message))
+        }
         Fact::PerformFailed { key, trouble, .. } => ("failed", format!("{key} failed: {}", trouble.message)),
         Fact::EffectLost { key } => ("effect_lost", format!("{key} may or may not have happened.")),
         Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
@@ -111,6 +118,15 @@ fn wished(fact: &Fact) -> (&'static str, String) {
     match fact {
         Fact::StopRequested { .. } => ("stop_requested", "A person wants it stopped.".into()),
         Fact::KillRequested { .. } => ("kill_requested", "A person wants it killed.".into()),
+        Fact::AnswerGiven { answer, .. } => (
+            "answer_given",
+            match answer {
+                Answer::Allow => "A person allows it.".into(),
+                Answer::AllowAlways => "A person allows it, and the like of it.".into(),
+                Answer::Deny(_) => "A person denies it.".into(),
+                Answer::Words(words) => format!("A person answers: {}", quote(words)),
+            },
+        ),
         Fact::ResumeRequested { .. } => ("resume_requested", "A person wants its agent up again.".into()),
         Fact::Renamed { name, .. } => ("renamed", format!("Renamed to {name}.")),
         Fact::LandRequested { wish, .. } => {

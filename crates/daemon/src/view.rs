@@ -4,8 +4,8 @@ use oarlock_api::place::Place;
 use oarlock_api::wire;
 use oarlock_core::ids::{SessionId, Timestamp};
 use oarlock_core::machine::Scope;
-use oarlock_core::session::fact::{Agent, Author, Exit, Role, Source, Trouble};
-use oarlock_core::session::{Message, MessageState, Outcome, Refusal, Run, Session, Workspace};
+use oarlock_core::session::fact::{Agent, Author, Begun, Exit, Role, Source, Trouble};
+use oarlock_core::session::{Activity, Message, MessageState, Outcome, Refusal, Run, Session, Workspace};
 use oarlock_core::status;
 
 /// Writes a moment as RFC 3339 in UTC, to the millisecond.
@@ -39,6 +39,8 @@ pub(crate) fn session(id: &SessionId, scope: &Scope<Session>) -> wire::Session {
         because: reasons.first().map(|reason| reason.says.clone()).unwrap_or_default(),
         outcome: session.outcome.as_ref().map(|outcome| outcome_word(outcome).to_owned()),
         agent: brief.map(|brief| agent(&brief.agent)).unwrap_or_default(),
+        held_by: brief.map(|brief| brief.agent.hold.word().to_owned()).unwrap_or_default(),
+        signal_at: session.live_run().and_then(Run::signal_at).map(time),
         branch: brief.map(|brief| brief.branch.clone()).unwrap_or_default(),
         base_branch: place.map(|place| place.base_branch.clone()),
         base: place.map(|place| place.base.0.clone()),
@@ -61,6 +63,14 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
         ports: brief.map(|brief| (brief.ports.first, brief.ports.count)).unwrap_or_default(),
         runs: state.runs.iter().map(|one| run(place, id, one)).collect(),
         messages: state.messages.iter().map(message).collect(),
+        spent: wire::Spent {
+            input: state.spent.input,
+            cache_read: state.spent.cache_read,
+            cache_write: state.spent.cache_write,
+            output: state.spent.output,
+            cost_micros: state.spent.cost_micros,
+        },
+        asks: state.live_run().and_then(asks),
         trash: trash(state),
     }
 }
@@ -73,6 +83,15 @@ pub(crate) fn trash(session: &Session) -> Option<String> {
     }
 }
 
+fn asks(run: &Run) -> Option<wire::Asks> {
+    let (kind, what) = match &run.activity {
+        Activity::Blocked(what) => ("permission", what),
+        Activity::Asking(what) => ("question", what),
+        _ => return None,
+    };
+    Some(wire::Asks { kind: kind.into(), ask: run.ask.clone(), what: what.clone() })
+}
+
 fn run(place: &Place, id: &SessionId, run: &Run) -> wire::Run {
     wire::Run {
         id: run.id.0,
@@ -82,6 +101,17 @@ fn run(place: &Place, id: &SessionId, run: &Run) -> wire::Run {
         started_at: time(run.started_at),
         ended_at: run.ended.as_ref().map(|(_, at)| time(*at)),
         exit: run.ended.as_ref().map(|(exit, _)| self::exit(exit)),
+        begun: match run.begun {
+            Begun::Fresh => "fresh",
+            Begun::Conversation => "conversation",
+            Begun::Digest => "digest",
+        }
+        .into(),
+        conversation: run.conversation.clone(),
+        model: run.model.clone(),
+        version: run.version.clone(),
+        turns: run.turns,
+        context: run.count.context.map(|(used, window)| (used, window.unwrap_or(0))),
         folder: place.run(id.as_str(), run.id.0).display().to_string(),
         last_words: run.last_words.clone(),
     }
@@ -97,12 +127,13 @@ pub(crate) fn exit(exit: &Exit) -> String {
     }
 }
 
-fn message(message: &Message) -> wire::Message {
+/// Writes a message and how far it came.
+pub(crate) fn message(message: &Message) -> wire::Message {
     let (state, trouble) = match &message.state {
-        MessageState::Waiting => ("waiting", ""),
+        MessageState::Waiting => ("queued", ""),
         MessageState::InDoubt(_) => ("in_doubt", ""),
-        MessageState::Typed(_) => ("typed", ""),
-        MessageState::Taken(_) => ("taken", ""),
+        MessageState::Typed(_) => ("delivered", ""),
+        MessageState::Taken(_) => ("accepted", ""),
         MessageState::Refused(trouble) => ("refused", trouble.message.as_str()),
     };
     wire::Message {
@@ -132,6 +163,7 @@ pub(crate) fn why(scope: &Scope<Session>, now: Timestamp) -> wire::Why {
         name: scope.state.name.0.clone(),
         status: status.word().into(),
         reasons: reasons.into_iter().map(reason).collect(),
+        evidence: status::evidence(&scope.state).into_iter().map(reason).collect(),
     }
 }
 

@@ -65,6 +65,9 @@ fn lane(effect: &Effect) -> Lane {
         Effect::StartRun { .. }
         | Effect::StopRun { .. }
         | Effect::Deliver { .. }
+        | Effect::Press { .. }
+        | Effect::Interrupt { .. }
+        | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Lane::Quick,
     }

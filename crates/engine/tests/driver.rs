@@ -12,7 +12,7 @@ use oarlock_core::fleet;
 use oarlock_core::ids::{Name, Oid, ProjectId, RequestId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Scope};
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Agent, Fact, Trouble, WorkspaceKind};
+use oarlock_core::session::fact::{Agent, Begun, Fact, Trouble, WorkspaceKind};
 use oarlock_core::session::{self, Effect, Session};
 use oarlock_engine::{
     Clock, Driver, Handle, Job, MemoryStore, NoAnswer, Perform, Published, SLOW_MAX, Stamped, Store,
@@ -207,7 +207,7 @@ fn well(job: &Job) -> Vec<Fact> {
     match &job.effect {
         Effect::PrepareWorkspace { .. } => vec![ready(job)],
         Effect::StartRun { run, role, .. } => {
-            vec![Fact::RunStarted { run: *run, role: *role, host_pid: 7 }]
+            vec![Fact::RunStarted { run: *run, role: *role, host_pid: 7, begun: Begun::Fresh }]
         }
         _ => vec![],
     }

@@ -89,6 +89,8 @@ pub const ALL: &[(&str, Invariant)] = named![
     never_typed_twice,
     never_handed_to_a_blocked_agent,
     never_typed_into_an_ended_run,
+    an_enter_answers_no_dialog,
+    an_answer_is_given_once,
     one_live_run_per_session,
     run_ids_are_never_reused,
     settled_is_never_performed_again,
@@ -241,6 +243,31 @@ pub fn never_typed_into_an_ended_run(view: &View<'_>) -> Result<(), String> {
         let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
         let live = state(view, &job.session).and_then(Session::live_run).map(|live| live.id);
         ensure(live == Some(*run), || format!("{} {} goes to an ended run", job.session, job.key))
+    })
+}
+
+/// An Enter pressed again is pressed once, and in no dialog.
+pub fn an_enter_answers_no_dialog(view: &View<'_>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    view.world.pressed.iter().try_for_each(|(id, run, press, in_dialog)| {
+        ensure(!in_dialog, || format!("{id}: {press} pressed in a dialog of run {run}"))?;
+        ensure(seen.insert((id, press)), || format!("{id}: {press} pressed again"))
+    })
+}
+
+/// Each answer is given once, and only while the core knows of a question.
+pub fn an_answer_is_given_once(view: &View<'_>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    view.world.answered.iter().try_for_each(|(id, run, given, _)| {
+        ensure(seen.insert((id, given)), || {
+            format!("{id}: the answer of line {given} given again to run {run}")
+        })
+    })?;
+    view.handed.iter().try_for_each(|job| {
+        let Effect::Answer { run, .. } = &job.effect else { return Ok(()) };
+        let live = state(view, &job.session).and_then(Session::live_run).filter(|live| live.id == *run);
+        let asks = live.is_some_and(oarlock_core::session::Run::waits_for_answer);
+        ensure(asks, || format!("{} {} answers what nobody asks", job.session, job.key))
     })
 }
 

@@ -9,8 +9,8 @@ use oarlock_core::ids::{MessageId, Name, ProjectId, RequestId, RunId, SessionId,
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session;
 use oarlock_core::session::fact::{
-    Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role, Source, TurnEnd,
-    WorkspaceKind,
+    Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role, Showing,
+    Source, TurnEnd, When, WorkspaceKind,
 };
 use oarlock_engine::Input;
 
@@ -87,8 +87,12 @@ impl Scenario {
         }
         let observation = observation(b, c);
         match observation {
-            Observation::PermissionAsked { .. } => host.blocked = true,
-            Observation::PermissionResolved => host.blocked = false,
+            Observation::PermissionAsked { .. } | Observation::Shows(Showing::Dialog(_)) => {
+                host.blocked = true
+            }
+            Observation::PermissionResolved | Observation::Shows(Showing::Prompt | Showing::Busy) => {
+                host.blocked = false;
+            }
             _ => {}
         }
         self.tell(|| format!("{id} run {run} shows {observation:?}"));
@@ -138,7 +142,7 @@ impl Scenario {
         let was_up = self.world.hosts.contains_key(&(id.clone(), run));
         let fact = match b % 4 {
             0 => Fact::RunEnded { run, exit: Exit::Code(1), last_words: String::new() },
-            1 if was_up => Fact::RunStarted { run, role: Role::Builder, host_pid: 7 },
+            1 if was_up => Fact::RunStarted { run, role: Role::Builder, host_pid: 7, begun: Begun::Fresh },
             _ => Fact::Observed { run, source: Source::Screen, observation: observation(b, a), cursor: 1 },
         };
         self.tell(|| format!("{id}: stale news {fact:?}"));
@@ -231,10 +235,13 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
 fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
     use session::Request as R;
     match a % 16 {
-        0..=3 => R::Send(id.clone(), MessageId(format!("m-{id}")), Author::Person, "And the tests.".into()),
+        0..=3 => {
+            let when = [When::Idle, When::Idle, When::Now, When::Interrupt][pick(c, 4)];
+            R::Send(id.clone(), MessageId(format!("m-{id}")), Author::Person, "And the tests.".into(), when)
+        }
         4 => R::Stop(id),
         5 => R::Kill(id),
-        6 | 7 => R::Resume(id, if c.is_multiple_of(2) { String::new() } else { "Go on.".into() }),
+        6 | 7 => R::Resume(id, if c.is_multiple_of(2) { String::new() } else { "Go on.".into() }, None),
         8 => R::Rename(id, Name::from(NAMES[pick(c, NAMES.len())])),
         9 | 10 => {
             let wish = LandWish {
@@ -249,13 +256,18 @@ fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
         11 => R::Part(id, Farewell::Rejected),
         12 => R::Part(id, Farewell::Forgotten),
         13 => R::Part(id, Farewell::Removed),
+        14 => {
+            let answers =
+                [Answer::Allow, Answer::AllowAlways, Answer::Deny("no".into()), Answer::Words("80".into())];
+            R::Answer(id, None, answers[pick(c, answers.len())].clone())
+        }
         _ => R::Undo(id),
     }
 }
 
 fn observation(b: u8, c: u8) -> Observation {
     let what = String::from("rm -rf build");
-    match b % 11 {
+    match b % 17 {
         0 => {
             let conversation = Some(format!("conversation-{c}"));
             Observation::Started { conversation, model: None, version: None }
@@ -267,6 +279,14 @@ fn observation(b: u8, c: u8) -> Observation {
         7 => Observation::PermissionResolved,
         8 => Observation::QuestionAsked { what: "Which port?".into() },
         9 => Observation::RateLimited { until: None },
+        10 => Observation::ToolStarted { id: format!("t{}", c % 4), name: "Bash".into(), what },
+        11 => Observation::ToolEnded { id: format!("t{}", c % 4), ok: true },
+        12 => Observation::PermissionAsked { what, ask: Some(format!("t{}", c % 4)) },
+        13 => Observation::Shows(Showing::Prompt),
+        14 => Observation::Shows(
+            [Showing::Busy, Showing::Dialog(what.clone()), Showing::Question(what)][pick(c, 3)].clone(),
+        ),
+        15 if c.is_multiple_of(8) => Observation::Gone { why: String::new() },
         _ => {
             let claims = [Claim::Done, Claim::PhaseDone, Claim::HandingOff, Claim::Stuck];
             Observation::Claimed { claim: claims[pick(c, claims.len())], note: "All green.".into() }

@@ -7,6 +7,10 @@
 pub enum Sabotage {
     /// The terminal types each message twice.
     TypesTwice,
+    /// The terminal presses Enter whatever it shows, and as often as it is told.
+    PressesInDialogs,
+    /// The terminal gives an answer again.
+    AnswersAgain,
     /// The terminal types although the run's process is gone.
     TypesIntoTheDead,
     /// Landing does not look for what an earlier attempt of the same key left.

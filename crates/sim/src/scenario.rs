@@ -434,6 +434,6 @@ fn remember_all(mut crew: Crew, settled: &BTreeSet<(SessionId, Key)>) -> Crew {
 
 fn uninvited_message(session: SessionId, run: RunId) -> Job {
     let message = oarlock_core::ids::MessageId::from("uninvited");
-    let effect = Effect::Deliver { run, message, author: Author::Rule, text: "yes".into() };
+    let effect = Effect::Deliver { run, message, author: Author::Rule, text: "yes".into(), mid_turn: false };
     Job { session, key: Key("message/uninvited/0".into()), effect }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use oarlock_core::ids::{MessageId, Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::Key;
 use oarlock_core::session::Effect;
-use oarlock_core::session::fact::{Exit, Fact, Receipt, Role, Trouble, Work};
+use oarlock_core::session::fact::{Begun, Exit, Fact, Receipt, Role, Trouble, Work};
 use oarlock_engine::Job;
 
 use crate::sabotage::Sabotage;
@@ -87,6 +87,10 @@ pub struct World {
     pub typed: Vec<(SessionId, RunId, MessageId)>,
     /// What was typed although the process was gone.
     pub typed_into_the_dead: Vec<(SessionId, RunId, MessageId)>,
+    /// Enters pressed again, and whether a dialog was up.
+    pub pressed: Vec<(SessionId, RunId, MessageId, bool)>,
+    /// Answers given, and whether a dialog was up.
+    pub answered: Vec<(SessionId, RunId, u64, bool)>,
     /// Processes started, in order.
     pub starts: Vec<(SessionId, RunId)>,
     /// Workspaces taken away while something ran in them.
@@ -132,6 +136,9 @@ impl World {
                 if luck == Luck::Refuses { vec![] } else { end }
             }
             Effect::Deliver { run, message, .. } => self.deliver(&job.session, *run, message, luck),
+            Effect::Press { run, message, number } => self.press(&job.session, *run, message, *number),
+            Effect::Interrupt { .. } => vec![],
+            Effect::Answer { run, given, .. } => self.answer(&job.session, *run, *given, luck),
             Effect::SeekReceipt { run, message } => self.receipt(&job.session, *run, message),
             Effect::ReadWork { workspace, .. } => self.read(workspace),
             Effect::Land { base_branch, .. } => self.land(job, base_branch, luck),
@@ -160,6 +167,9 @@ impl World {
             Effect::Land { .. } => self.landings.iter().any(|(session, _)| *session == job.session),
             Effect::StopRun { .. }
             | Effect::Deliver { .. }
+            | Effect::Press { .. }
+            | Effect::Interrupt { .. }
+            | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. } => false,
         }
@@ -210,7 +220,7 @@ impl World {
             }
             self.hosts.insert(id.clone(), host);
         }
-        let mut facts = vec![Fact::RunStarted { run, role, host_pid: 100 + run.0 }];
+        let mut facts = vec![Fact::RunStarted { run, role, host_pid: 100 + run.0, begun: Begun::Fresh }];
         facts.extend(self.ended(&job.session, run));
         facts
     }
@@ -262,6 +272,34 @@ impl World {
             _ => {}
         }
         vec![Fact::MessageReceipt { message: message.clone(), run, receipt: Receipt::Typed }]
+    }
+
+    fn press(&mut self, session: &SessionId, run: RunId, message: &MessageId, number: u32) -> Vec<Fact> {
+        let Some(host) = self.hosts.get_mut(&(session.clone(), run)).filter(|host| host.is_alive()) else {
+            return vec![];
+        };
+        // A dialog takes an Enter for its answer: the host looks first.
+        if !host.blocked || self.sabotage == Some(Sabotage::PressesInDialogs) {
+            let id = MessageId(format!("{message}.{number}"));
+            if host.given.insert(id.clone()) || self.typist == Typist::TypesAnything {
+                self.pressed.push((session.clone(), run, id, host.blocked));
+            }
+        }
+        vec![Fact::Pressed { message: message.clone(), number }]
+    }
+
+    fn answer(&mut self, session: &SessionId, run: RunId, given: u64, luck: Luck) -> Vec<Fact> {
+        let host = self.hosts.get_mut(&(session.clone(), run)).filter(|host| host.is_alive());
+        let Some(host) = host.filter(|_| luck != Luck::Refuses) else {
+            let trouble = trouble("not_ready", "It does not ask.");
+            return vec![Fact::AnswerCarried { given, trouble: Some(trouble) }];
+        };
+        let is_new = host.given.insert(MessageId(format!("answer-{given}")));
+        if is_new || self.sabotage == Some(Sabotage::AnswersAgain) {
+            self.answered.push((session.clone(), run, given, host.blocked));
+            host.blocked = false;
+        }
+        vec![Fact::AnswerCarried { given, trouble: None }]
     }
 
     fn receipt(&self, session: &SessionId, run: RunId, message: &MessageId) -> Vec<Fact> {

@@ -25,6 +25,8 @@ const BITES: &[(&str, Sabotage)] = &[
     ("never_typed_twice", Sabotage::ForgetsStarted),
     ("never_handed_to_a_blocked_agent", Sabotage::GivesToBlocked),
     ("never_typed_into_an_ended_run", Sabotage::TypesIntoTheDead),
+    ("an_enter_answers_no_dialog", Sabotage::PressesInDialogs),
+    ("an_answer_is_given_once", Sabotage::AnswersAgain),
     ("one_live_run_per_session", Sabotage::StartsAnother),
     ("run_ids_are_never_reused", Sabotage::StartsTwice),
     ("settled_is_never_performed_again", Sabotage::GivesSettled),

@@ -5,6 +5,7 @@
 //! kernel may have a lot to say, and the engine must not wait for that.
 
 mod keeper;
+pub(crate) mod screens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
-use oarlock_core::session::fact::{Brief, Fact, Farewell, How, LandWish, Trouble, Work, WorkspaceKind};
-use oarlock_core::session::{Checkout, Effect, PATHS_MAX, Session};
+use oarlock_core::session::fact::{Brief, Fact, Farewell, Hold, How, LandWish, Trouble, Work, WorkspaceKind};
+use oarlock_core::session::{Activity, Checkout, Effect, PATHS_MAX, Run, Session};
 use oarlock_core::text;
 use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
 use crate::landing::{self, Follow, LandWant, LeftAlone};
+use crate::observe::screens::{Looker, Sight};
 use crate::observe::{Head, Inbox, Observer, Tell};
 use crate::project_file::ProjectFile;
+use crate::run::talk::Party;
 use crate::run::watch::{Watch, Watched};
-use crate::run::{self, Surroundings, inbox};
+use crate::run::{self, Start, Surroundings, inbox};
 use crate::workspace::{self, Kind, RemoveWant, Want};
 use crate::{trash, trouble};
 
@@ -43,6 +45,7 @@ pub struct World {
     issue: IssueToken,
     watch: Watch,
     observer: Observer,
+    looker: Looker,
 }
 
 impl World {
@@ -53,11 +56,12 @@ impl World {
     pub fn start(folders: Folders, engine: Handle, issue: IssueToken) -> io::Result<Arc<Self>> {
         let to_engine = engine.clone();
         let tell: Tell = Arc::new(move |session, facts| to_engine.seen(session, facts));
+        let looker = Looker::start(tell.clone())?;
         let observer = Observer::start(tell, |workspace, base, branch| {
             read_work(workspace, base, branch).ok().map(Fact::WorkSeen)
         })?;
         let watch = Watch::start(observer.last_look())?;
-        Ok(Arc::new(Self { folders, engine, issue, watch, observer }))
+        Ok(Arc::new(Self { folders, engine, issue, watch, observer, looker }))
     }
 
     fn run_folder(&self, session: &SessionId, run: RunId) -> PathBuf {
@@ -100,17 +104,13 @@ impl World {
         Ok(vec![workspace_ready(&ready, notes)])
     }
 
-    fn start_run(
-        &self,
-        session: &SessionId,
-        (run, role): (RunId, oarlock_core::session::fact::Role),
-        brief: &Brief,
-        workspace: &str,
-        prompt: &str,
-    ) -> Result<Vec<Fact>, Trouble> {
-        let name = {
+    fn start_run(&self, session: &SessionId, want: &Start<'_>) -> Result<Vec<Fact>, Trouble> {
+        let (run, workspace) = (want.run, want.workspace);
+        let (name, base) = {
             let crew = self.engine.crew();
-            crew.sessions.get(session).map(|scope| scope.state.name.0.clone()).unwrap_or_default()
+            let state = crew.sessions.get(session).map(|scope| &scope.state);
+            let base = state.and_then(Session::place).map(|place| place.base.0.clone());
+            (state.map(|state| state.name.0.clone()).unwrap_or_default(), base.unwrap_or_default())
         };
         let around = Surroundings {
             oarlock: &self.folders.oarlock,
@@ -118,14 +118,15 @@ impl World {
             folder: &self.run_folder(session, run),
             session,
             name: &name,
+            base: &base,
             token: (self.issue)(session.as_str(), run.0),
         };
         let mut facts = Vec::new();
         if !Path::new(workspace).exists() {
             // Somebody deleted it; what is on its branch can be had again.
-            facts = self.prepare(session, brief)?;
+            facts = self.prepare(session, want.brief)?;
         }
-        facts.extend(run::start(&around, run, role, brief, workspace, prompt)?);
+        facts.extend(run::start(&around, want)?);
         Ok(facts)
     }
 
@@ -137,21 +138,45 @@ impl World {
         run: RunId,
         id: &oarlock_core::ids::MessageId,
         text: &str,
+        mid_turn: bool,
     ) -> Vec<Fact> {
         let folder = self.run_folder(session, run);
         let known = {
             let crew = self.engine.crew();
             crew.sessions.get(session).and_then(|scope| {
-                let live =
-                    scope.state.live_run().filter(|live| live.id == run && scope.state.takes_messages())?;
-                Some(live.cursor)
+                let live = scope.state.live_run().filter(|live| live.id == run)?;
+                let takes = match live.activity {
+                    Activity::Working => mid_turn,
+                    _ => scope.state.takes_messages(),
+                };
+                takes.then_some(live.cursor)
             })
         };
-        let may_type = known.is_some_and(|cursor| !inbox::turn_is_under_way(&folder, cursor));
+        let may_type = known.is_some_and(|cursor| match mid_turn {
+            true => !inbox::dialog_is_up(&folder, cursor),
+            false => !inbox::turn_is_under_way(&folder, cursor),
+        });
         if !may_type {
             return vec![Fact::MessageHeld { message: id.clone() }];
         }
-        run::deliver(&folder, run, id, text)
+        self.with_party(session, run, |party| party.deliver(id, text, mid_turn))
+    }
+
+    /// Talks to a run; one of which nothing is known any more says nothing.
+    fn with_party(
+        &self,
+        session: &SessionId,
+        run: RunId,
+        talk: impl FnOnce(&Party<'_>) -> Vec<Fact>,
+    ) -> Vec<Fact> {
+        let folder = self.run_folder(session, run);
+        let known = {
+            let crew = self.engine.crew();
+            let brief = crew.sessions.get(session).and_then(|scope| scope.state.brief.as_ref());
+            brief.and_then(|brief| Some((oarlock_agents::find(&brief.agent.name)?, brief.agent.hold)))
+        };
+        let Some((agent, hold)) = known else { return vec![] };
+        talk(&Party { folder: &folder, run, agent, hold })
     }
 
     fn land(&self, job: &Job, land: &LandJob<'_>) -> Result<Fact, Trouble> {
@@ -291,13 +316,25 @@ impl World {
         let session = &job.session;
         match &job.effect {
             Effect::PrepareWorkspace { brief } => self.prepare(session, brief),
-            Effect::StartRun { run, role, brief, workspace, prompt } => {
-                self.start_run(session, (*run, *role), brief, workspace, prompt)
+            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again } => {
+                let (run, role, conversation, again) = (*run, *role, conversation.as_deref(), *again);
+                self.start_run(session, &Start { run, role, brief, workspace, prompt, conversation, again })
             }
             Effect::StopRun { run, grace_ms } => run::stop(&self.run_folder(session, *run), *grace_ms),
-            Effect::Deliver { run, message, text, .. } => Ok(self.deliver(session, *run, message, text)),
+            Effect::Deliver { run, message, text, mid_turn, .. } => {
+                Ok(self.deliver(session, *run, message, text, *mid_turn))
+            }
+            Effect::Press { run, message, number } => {
+                Ok(self.with_party(session, *run, |party| party.press(message, *number)))
+            }
+            Effect::Interrupt { run, message } => {
+                Ok(self.with_party(session, *run, |party| party.interrupt(message)))
+            }
+            Effect::Answer { run, given, ask, answer } => {
+                Ok(self.with_party(session, *run, |party| party.answer(*given, ask.as_deref(), answer)))
+            }
             Effect::SeekReceipt { run, message } => {
-                Ok(run::seek(&self.run_folder(session, *run), *run, message))
+                Ok(run::talk::seek(&self.run_folder(session, *run), *run, message))
             }
             Effect::ReadWork { workspace, base, branch } => {
                 read_work(Path::new(workspace), base, branch).map(|work| vec![Fact::WorkSeen(work)])
@@ -353,10 +390,18 @@ impl Perform for World {
         });
         // Looked at before it is watched: its end is taken in after its last report.
         self.observer.look(id, inbox, head);
+        self.looker.look(id, live.as_ref().and_then(|(folder, live)| sight(session, folder, live)));
         if let Some((folder, live)) = live {
             self.watch.add(Watched { session: id.clone(), run: live.id, folder });
         }
     }
+}
+
+/// Returns the screen to look at: that of an agent held in a terminal whose interface its file can read.
+fn sight(session: &Session, folder: &Path, live: &Run) -> Option<Sight> {
+    let said = session.brief.as_ref().map(|brief| &brief.agent).filter(|said| said.hold == Hold::Terminal)?;
+    let agent = oarlock_agents::find(&said.name).filter(|agent| !agent.typing().ready.shows.is_empty())?;
+    Some(Sight { run: live.id, folder: folder.to_owned(), agent })
 }
 
 /// Turns a trouble into the fact its effect expects.
@@ -373,6 +418,9 @@ fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
         | Effect::StartRun { .. }
         | Effect::StopRun { .. }
         | Effect::Deliver { .. }
+        | Effect::Press { .. }
+        | Effect::Interrupt { .. }
+        | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Fact::PerformFailed { key, trouble, transient },
     }

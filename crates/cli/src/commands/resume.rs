@@ -10,7 +10,9 @@ use crate::out;
 
 /// Bring a session's agent up again, in its workspace
 ///
-/// Also tries again what failed before the agent came up. Without a prompt the agent is told what it was told first.
+/// The agent goes on with its own conversation where it has one that can be gone on with; else it is told its brief again,
+/// with a digest of what was done. The answer says which. Without a prompt, one that was cut short in a turn is told to go on.
+/// Also tries again what failed before the agent came up.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  oarlock resume payments\n  oarlock resume payments --prompt 'the tests fail now; mend them'"
@@ -22,6 +24,9 @@ pub struct Resume {
     /// What it is told first; - reads standard input
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     prompt: Option<String>,
+    /// How the agent is held from now on: its own interface to attach to, or its protocol (default: as before)
+    #[arg(long, value_parser = ["protocol", "acp", "terminal", "process"], value_name = "HOW")]
+    hold: Option<String>,
 }
 
 pub fn run(context: &Context, resume: &Resume) -> Done {
@@ -31,7 +36,8 @@ pub fn run(context: &Context, resume: &Resume) -> Done {
         None => String::new(),
     };
     let path = format!("/v1/sessions/{}/resume", in_path(&resume.session));
-    let changed: wire::Changed = context.client()?.post(&path, &request_id(), &wire::Resume { prompt })?;
+    let changed: wire::Changed =
+        context.client()?.post(&path, &request_id(), &wire::Resume { prompt, hold: resume.hold.clone() })?;
     if context.json {
         return out::json(&changed);
     }

@@ -29,7 +29,20 @@ pub fn run(context: &Context, show: &Show) -> Done {
     };
     out::line(&format!("{} ({}) of {}", session.name, session.id, session.project));
     out::line(&format!("status     {}{outcome}: {}", session.status, out::clean(&session.because)));
-    out::line(&format!("agent      {}", out::clean(&session.agent)));
+    out::line(&format!("agent      {}, held by {}", out::clean(&session.agent), session.held_by));
+    if let Some(asks) = &detail.asks {
+        let verb = if asks.kind == "question" { "--say '…'" } else { "allow|always|deny" };
+        out::line(&format!("asks       {} (oarlock answer {} {verb})", out::clean(&asks.what), session.name));
+    }
+    let spent = &detail.spent;
+    if spent.output > 0 || spent.input > 0 {
+        let cost =
+            if spent.cost_micros == 0 { String::new() } else { format!(", {}", dollars(spent.cost_micros)) };
+        out::line(&format!(
+            "tokens     {} in, {} from cache, {} to cache, {} out{cost}",
+            spent.input, spent.cache_read, spent.cache_write, spent.output
+        ));
+    }
     out::line(&format!("branch     {}", out::clean(&session.branch)));
     if let Some(base_branch) = &session.base_branch {
         out::line(&format!("lands on   {}, from {}", out::clean(base_branch), short(&session.base)));
@@ -62,7 +75,12 @@ pub fn run(context: &Context, show: &Show) -> Done {
             (Some(exit), Some(at)) => format!("{} {} ago", out::clean(exit), out::age(at)),
             _ => "live".into(),
         };
-        out::line(&format!("run {:<6} {end}, began {} ago", run.id, out::age(&run.started_at)));
+        let begun = match run.begun.as_str() {
+            "conversation" => ", in its conversation",
+            "digest" => ", from a digest",
+            _ => "",
+        };
+        out::line(&format!("run {:<6} {end}, began {} ago{begun}", run.id, out::age(&run.started_at)));
     }
     for message in &detail.messages {
         let trouble = if message.trouble.is_empty() {
@@ -77,4 +95,9 @@ pub fn run(context: &Context, show: &Show) -> Done {
         ));
     }
     Ok(())
+}
+
+/// Writes millionths of a dollar as people read money.
+fn dollars(micros: u64) -> String {
+    format!("${}.{:02}", micros / 1_000_000, micros % 1_000_000 / 10_000)
 }

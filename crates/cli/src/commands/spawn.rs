@@ -42,6 +42,21 @@ pub struct Spawn {
     /// The branch to make (default: oarlock/NAME-ID/work)
     #[arg(long)]
     branch: Option<String>,
+    /// How the agent is held (default: with a prompt its protocol, else its own interface in a terminal)
+    #[arg(long, value_parser = ["protocol", "acp", "terminal", "process"], value_name = "HOW")]
+    hold: Option<String>,
+    /// The model it is to use (default: its own settings)
+    #[arg(long, value_name = "M")]
+    model: Option<String>,
+    /// What it may do without asking (default: its own settings)
+    #[arg(long, value_parser = ["default", "accept-edits", "auto", "bypass"], value_name = "MODE")]
+    permissions: Option<String>,
+    /// Standing rules for its system prompt
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    rules: Option<String>,
+    /// An argument to add to its command line; may be given again
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    arg: Vec<String>,
     /// How the workspace is made
     #[arg(long, value_parser = ["worktree", "clone"], default_value = "worktree")]
     workspace: String,
@@ -78,6 +93,11 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             branch: spawn.branch.clone(),
             base: spawn.base.clone(),
             workspace: Some(spawn.workspace.clone()),
+            hold: spawn.hold.clone(),
+            model: spawn.model.clone(),
+            permissions: spawn.permissions.clone(),
+            rules: spawn.rules.clone(),
+            args: spawn.arg.clone(),
         };
         let session: wire::Session = client.post("/v1/sessions", &format!("{request}.{number}"), &body)?;
         // The next ones need no look for the repository.

@@ -24,9 +24,15 @@ pub fn run(context: &Context, why: &Why) -> Done {
         return out::json(&why);
     }
     out::line(&format!("{} is {}.", why.name, why.status));
-    for reason in &why.reasons {
-        let age = out::ago(Duration::from_millis(reason.age_ms));
-        out::line(&format!("  {:<10} {age:>4} ago  {}", reason.source, out::clean(&reason.says)));
+    why.reasons.iter().for_each(tell);
+    if !why.evidence.is_empty() {
+        out::line("Last heard of its run:");
+        why.evidence.iter().for_each(tell);
     }
     Ok(())
+}
+
+fn tell(reason: &wire::Reason) {
+    let age = out::ago(Duration::from_millis(reason.age_ms));
+    out::line(&format!("  {:<10} {age:>4} ago  {}", reason.source, out::clean(&reason.says)));
 }

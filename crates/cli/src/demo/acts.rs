@@ -100,7 +100,7 @@ fn message(stage: &mut Stage, tally: &mut Tally) -> Shown {
     let [message] = &detail.messages[..] else {
         return wrong("The message is not in the session's list once.");
     };
-    if message.state != "taken" {
+    if message.state != "accepted" {
         return wrong(format!("The message is {}, not taken up.", message.state));
     }
     let heard = stage.quiet(&["logs", "coffee", "--all"])?;

@@ -277,7 +277,7 @@ fn every_word_was_heard_once(storm: &Storm) {
         }
         until(&format!("no message to {ear} to wait"), || {
             let detail = storm.crew.json(&["show", ear]);
-            let waits = |message: &Value| message["state"] == "waiting";
+            let waits = |message: &Value| message["state"] == "queued";
             (!detail["messages"].as_array().unwrap().iter().any(waits)).then_some(())
         });
         let output = storm.crew.output(ear);

@@ -60,7 +60,7 @@ fn a_message_queued_before_a_dialog_waits_until_it_is_answered() {
     crew.wait_output("tidy", "heard: y");
     until("the receipt", || {
         let state = crew.json(&["show", "tidy"])["messages"][0]["state"].clone();
-        (state == "typed" || state == "taken").then_some(())
+        (state == "delivered" || state == "accepted").then_some(())
     });
     assert_eq!(output().matches("heard:").count(), 1, "it was typed once: {}", output());
 }
@@ -74,7 +74,7 @@ fn a_message_sent_before_its_agent_is_up_is_not_typed_into_the_first_dialog() {
     // Once with a daemon that knows nothing but the log.
     crew.kill_daemon();
     crew.wait_status("tidy", "blocked");
-    assert_eq!(crew.json(&["show", "tidy"])["messages"][0]["state"], "waiting");
+    assert_eq!(crew.json(&["show", "tidy"])["messages"][0]["state"], "queued");
     assert!(!crew.output("tidy").contains("Allowed."), "nothing answered the dialog");
     crew.host("tidy").input(b"n\r").unwrap();
     let output = crew.wait_output("tidy", "heard: y");

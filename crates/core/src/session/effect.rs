@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::ids::{MessageId, RunId, TrashId};
 use crate::machine::{Key, Repeat};
 
-use super::fact::{Author, Brief, Farewell, LandWish, Role};
+use super::fact::{Answer, Author, Brief, Farewell, LandWish, Role};
 
 /// A wanted act, with everything needed to perform it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +25,12 @@ pub enum Effect {
         brief: Brief,
         /// The workspace's path.
         workspace: String,
-        /// What the agent is told first.
+        /// What the agent is told first; empty for nothing.
         prompt: String,
+        /// The conversation to go on with, when there is one.
+        conversation: Option<String>,
+        /// Whether an earlier run worked on the brief: without its conversation, this one needs to be told of it.
+        again: bool,
     },
     /// End a run. Its end is told in answer, or by whoever watches the processes, also when there never was such a run:
     /// its start may have been cut short.
@@ -46,6 +50,36 @@ pub enum Effect {
         author: Author,
         /// Its text.
         text: String,
+        /// Whether a turn may be under way.
+        mid_turn: bool,
+    },
+    /// Press Enter once more for a message that was typed whole and that nothing was seen to take up: some interfaces
+    /// swallow an Enter after a paste. The host presses each only once.
+    Press {
+        /// Which run.
+        run: RunId,
+        /// Which message.
+        message: MessageId,
+        /// Counted from 1.
+        number: u32,
+    },
+    /// Interrupt the turn under way, for a message that is not to wait for its end. The host does it only once.
+    Interrupt {
+        /// Which run.
+        run: RunId,
+        /// Which message.
+        message: MessageId,
+    },
+    /// Give an answer to what the agent asked. The host gives it only once.
+    Answer {
+        /// Which run.
+        run: RunId,
+        /// Position of the wish in the log: it names the answer.
+        given: u64,
+        /// The question, when it has a name.
+        ask: Option<String>,
+        /// The answer.
+        answer: Answer,
     },
     /// Ask the host whether a message in doubt was typed.
     SeekReceipt {
@@ -117,6 +151,9 @@ impl Effect {
             Effect::PrepareWorkspace { .. }
             | Effect::StartRun { .. }
             | Effect::StopRun { .. }
+            | Effect::Press { .. }
+            | Effect::Interrupt { .. }
+            | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. }
             | Effect::Land { .. }
@@ -134,9 +171,15 @@ impl Effect {
             | Effect::RestoreWorkspace { .. } => true,
             Effect::StartRun { .. } => matches!(in_flight.kind(), "run" | "workspace" | "remove" | "undo"),
             // Another delivery may still tell that it typed the same message, into an earlier run.
-            Effect::Deliver { .. } => in_flight.kind() == "message",
+            Effect::Deliver { .. } => {
+                matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer")
+            }
             // A stop that overtakes the start finds nothing to stop.
             Effect::StopRun { .. } => in_flight.kind() == "run",
+            // Two hands at one keyboard would mix.
+            Effect::Press { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => {
+                matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer")
+            }
             Effect::SeekReceipt { .. } | Effect::ReadWork { .. } | Effect::Land { .. } => false,
         }
     }

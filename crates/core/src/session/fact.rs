@@ -362,6 +362,46 @@ pub enum Author {
     Rule,
 }
 
+/// When a message is to reach its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Between two turns.
+    #[default]
+    Idle,
+    /// At once, also during a turn: the agent takes it up when it likes.
+    Now,
+    /// The turn under way is interrupted for it.
+    Interrupt,
+}
+
+/// What a person answers to a permission dialog or a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Yes, this once.
+    Allow,
+    /// Yes, and do not ask for the like again in this conversation.
+    AllowAlways,
+    /// No, with a reason for the agent (may be empty).
+    Deny(String),
+    /// Words, as the answer to a question.
+    Words(String),
+}
+
+/// How a run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Begun {
+    /// With what it was told first.
+    #[default]
+    Fresh,
+    /// In the conversation of an earlier run, as the agent itself keeps it.
+    Conversation,
+    /// With the brief again, and a digest of what was done: the agent has no conversation to go on with.
+    Digest,
+}
+
 /// How far a message came, as its carrier knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -487,6 +527,9 @@ pub enum Fact {
         role: Role,
         /// Process id of the host.
         host_pid: u32,
+        /// How it began.
+        #[serde(default)]
+        begun: Begun,
     },
     /// A run's process is over.
     RunEnded {
@@ -520,6 +563,9 @@ pub enum Fact {
         author: Author,
         /// Its text, cleaned.
         text: String,
+        /// When it is to arrive.
+        #[serde(default)]
+        when: When,
     },
     /// A message came a step further.
     MessageReceipt {
@@ -544,6 +590,29 @@ pub enum Fact {
         /// Whether trying again later can help.
         again: bool,
     },
+    /// Enter was pressed once more for a message that nothing was seen to take up.
+    Pressed {
+        /// Which message.
+        message: MessageId,
+        /// Counted from 1.
+        number: u32,
+    },
+    /// Somebody answers what the agent asked.
+    AnswerGiven {
+        /// The client's id for the wish.
+        request: RequestId,
+        /// The question it is for, when it has a name.
+        ask: Option<String>,
+        /// The answer.
+        answer: Answer,
+    },
+    /// An answer reached the agent, or could not.
+    AnswerCarried {
+        /// Position of the wish in the log.
+        given: u64,
+        /// Why it could not.
+        trouble: Option<Trouble>,
+    },
     /// Somebody wants the run to stop at leave.
     StopRequested {
         /// The client's id for the wish.
@@ -560,6 +629,9 @@ pub enum Fact {
         request: RequestId,
         /// What it is told; empty repeats nothing.
         prompt: String,
+        /// How it is held from now on, and whether it tells of its turns then; `None` leaves it as it is.
+        #[serde(default)]
+        hold: Option<(Hold, bool)>,
     },
     /// The session has another name; its branch and path stay.
     Renamed {

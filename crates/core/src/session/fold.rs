@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
 use crate::machine::{Key, Recorded};
 
-use super::fact::{Exit, Fact, Farewell, LandWish, Ports, Role, Trouble, Work};
+use super::fact::{Exit, Fact, Farewell, Hold, LandWish, Ports, Role, Trouble, Work};
 use super::{
-    Checkout, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run, Session,
-    Workspace,
+    Checkout, GO_ON, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run,
+    Session, Workspace,
 };
 
 /// Takes in one fact.
@@ -40,15 +40,15 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
                 (seq, at),
             ),
         Fact::WorkspaceRemoved { trash, .. } => session.workspace_removed(trash.clone()),
-        Fact::RunStarted { run, role, host_pid } => {
-            session.run_started(Run::begin(*run, *role, *host_pid, at));
+        Fact::RunStarted { run, role, host_pid, begun } => {
+            session.run_started(Run { begun: *begun, ..Run::begin(*run, *role, *host_pid, at) });
         }
         Fact::RunEnded { run, exit, last_words } => session.run_ended(*run, exit, last_words, seq, at),
         Fact::Observed { run, source, observation, cursor } => {
             session.observe(*run, *source, observation, *cursor, (seq, at));
         }
         Fact::WorkSeen(work) => session.work = Some((work.clone(), at)),
-        Fact::MessageQueued { message, author, text, .. } => session.queue_message(Message {
+        Fact::MessageQueued { message, author, text, when, .. } => session.queue_message(Message {
             id: message.clone(),
             author: *author,
             text: text.clone(),
@@ -57,13 +57,19 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
             attempts: 0,
             failed: 0,
             not_before: Timestamp::default(),
+            when: *when,
+            held: 0,
+            pressed: 0,
         }),
+        Fact::Pressed { message, number } => session.note_pressed(message, *number),
+        Fact::AnswerGiven { ask, answer, .. } => session.answer_given(ask.as_ref(), answer, seq),
+        Fact::AnswerCarried { given, trouble } => session.answer_carried(*given, trouble.as_ref()),
         Fact::MessageReceipt { message, receipt, .. } => session.note_receipt(message, *receipt, at),
         Fact::MessageHeld { message, .. } => session.note_held(message),
         Fact::MessageNotTyped { message, trouble, again } => session.note_not_typed(message, trouble, *again),
         Fact::StopRequested { .. } => session.halt_requested(session.halt.unwrap_or(Halt::Stop)),
         Fact::KillRequested { .. } => session.halt_requested(Halt::Kill),
-        Fact::ResumeRequested { prompt, .. } => session.resume_requested(prompt),
+        Fact::ResumeRequested { prompt, hold, .. } => session.resume_requested(prompt, *hold),
         Fact::LandRequested { wish, .. } => session.land_requested(wish, seq),
         Fact::Landed { key, oid, onto, .. } => session.landed(key, oid, onto, seq),
         Fact::LandRefused { key, trouble } => session.land_refused(key, trouble),
@@ -82,6 +88,7 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
     match fact {
         Fact::Requested { request, .. }
         | Fact::MessageQueued { request, .. }
+        | Fact::AnswerGiven { request, .. }
         | Fact::StopRequested { request }
         | Fact::KillRequested { request }
         | Fact::ResumeRequested { request, .. }
@@ -96,6 +103,8 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::Observed { .. }
         | Fact::WorkSeen(_)
         | Fact::MessageReceipt { .. }
+        | Fact::AnswerCarried { .. }
+        | Fact::Pressed { .. }
         | Fact::MessageHeld { .. }
         | Fact::MessageNotTyped { .. }
         | Fact::Landed { .. }
@@ -227,10 +236,20 @@ impl Session {
         }
     }
 
-    fn resume_requested(&mut self, prompt: &str) {
-        let first = self.brief.as_ref().map(|brief| brief.prompt.clone()).unwrap_or_default();
+    fn resume_requested(&mut self, prompt: &str, hold: Option<(Hold, bool)>) {
+        if let (Some((hold, tells_of_turns)), Some(brief)) = (hold, &mut self.brief) {
+            brief.agent.hold = hold;
+            brief.agent.tells_of_turns = tells_of_turns;
+        }
+        let told = match (prompt, self.conversation()) {
+            // Its conversation holds the brief.
+            ("", Some(_)) if self.last_run().is_some_and(Run::was_cut_short) => GO_ON.into(),
+            ("", Some(_)) => String::new(),
+            ("", None) => self.brief.as_ref().map(|brief| brief.prompt.clone()).unwrap_or_default(),
+            (prompt, _) => prompt.into(),
+        };
         self.halt = None;
-        self.run_wanted = Some(if prompt.is_empty() { first } else { prompt.into() });
+        self.run_wanted = Some(told);
         let clock = self.clock;
         for tries in self.tries.values_mut() {
             tries.again(clock);
@@ -360,6 +379,7 @@ impl Session {
     fn effect_lost(&mut self, key: &Key, seq: u64, at: Timestamp) {
         match key.kind() {
             "message" => self.note_delivery_lost(key),
+            "press" => self.note_press_unknown(key),
             "receipt" => self.note_receipt_lost(key),
             // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
             "run" => {
@@ -380,6 +400,13 @@ impl Session {
             "message" => {
                 // An adapter that fails without saying whether it typed leaves it in doubt.
                 self.note_delivery_lost(key);
+            }
+            // The host may have done it; what comes of it is seen. A Press is counted, so that another may follow.
+            "press" => self.note_press_unknown(key),
+            "answer" => {
+                if let Some(given) = key.0.split('/').nth(1).and_then(|given| given.parse().ok()) {
+                    self.answer_carried(given, Some(trouble));
+                }
             }
             "receipt" => {
                 let parts: Vec<&str> = key.0.split('/').collect();

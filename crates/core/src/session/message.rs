@@ -8,8 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{MessageId, RunId, Timestamp};
 use crate::machine::{Decision, Key};
 
-use super::fact::{Author, Receipt, Trouble};
-use super::{ATTEMPTS_MAX, Activity, Effect, MESSAGES_KEPT, RETRY_MS, Run, Session, TAKEN_WAIT_MS};
+use super::fact::{Author, Hold, Receipt, Trouble, When};
+use super::{
+    ATTEMPTS_MAX, Activity, Effect, MESSAGES_KEPT, PRESSES_MAX, RETRY_MS, Run, Session, TAKEN_WAIT_MS,
+};
+
+/// Times the wait doubles for a message that is held back: to 32 s. That the agent became ready ends the wait.
+const HELD_DOUBLINGS_MAX: u32 = 5;
 
 /// How far a message came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,15 @@ pub struct Message {
     pub failed: u32,
     /// Not to be tried before this moment.
     pub not_before: Timestamp,
+    /// When it is to arrive.
+    #[serde(default)]
+    pub when: When,
+    /// Times it was held back since the agent last became ready for words.
+    #[serde(default)]
+    pub held: u32,
+    /// Enters pressed again after it was typed.
+    #[serde(default)]
+    pub pressed: u32,
 }
 
 impl Message {
@@ -59,13 +73,20 @@ impl Message {
 impl Session {
     /// Wants the oldest waiting message typed: one at a time, so that they arrive in order.
     pub(super) fn decide_messages(&self, decision: &mut Decision<Effect>) {
+        self.decide_press(decision);
         let Some(message) = self.messages.iter().find(|message| message.is_waiting()) else { return };
         match (&message.state, self.live_run()) {
             (MessageState::InDoubt(run), _) => decision.want(
                 format!("receipt/{}/{}", message.id, message.attempts),
                 Effect::SeekReceipt { run: *run, message: message.id.clone() },
             ),
-            (MessageState::Waiting, Some(run)) if self.takes_messages() && self.halt.is_none() => {
+            (MessageState::Waiting, Some(run)) if self.interrupts(run, message) => {
+                decision.want(
+                    format!("interrupt/{}/{}", message.id, run.id),
+                    Effect::Interrupt { run: run.id, message: message.id.clone() },
+                );
+            }
+            (MessageState::Waiting, Some(run)) if self.may_deliver(run, message) => {
                 if self.clock < message.not_before {
                     return decision.wake_at(message.not_before, "retry message");
                 }
@@ -82,6 +103,7 @@ impl Session {
                         message: message.id.clone(),
                         author: message.author,
                         text: message.text.clone(),
+                        mid_turn: !self.takes_messages(),
                     },
                 );
             }
@@ -89,15 +111,71 @@ impl Session {
         }
     }
 
+    /// Tells whether a turn is under way that the message is not to wait for.
+    fn interrupts(&self, run: &Run, message: &Message) -> bool {
+        message.when == When::Interrupt && run.activity == Activity::Working && self.halt.is_none()
+    }
+
+    /// Tells whether the message may be typed now: between turns, or in one when it is for then. Never into a dialog.
+    fn may_deliver(&self, run: &Run, message: &Message) -> bool {
+        let mid_turn = message.when == When::Now && run.activity == Activity::Working;
+        self.halt.is_none() && (mid_turn || self.takes_messages())
+    }
+
+    /// Tells whether Enter may be pressed again for what was typed into a terminal: nothing was seen to take it up.
+    fn presses(&self, run: &Run) -> bool {
+        let in_terminal = self.brief.as_ref().is_some_and(|brief| brief.agent.hold == Hold::Terminal);
+        in_terminal && run.activity == Activity::Idle
+    }
+
+    /// Wants Enter pressed again for a message that was typed and that nothing was seen to take up.
+    fn decide_press(&self, decision: &mut Decision<Effect>) {
+        let Some(run) = self.live_run().filter(|run| self.presses(run) && self.halt.is_none()) else {
+            return;
+        };
+        let last = self.messages.iter().rev().find_map(|message| match message.state {
+            MessageState::Typed(at) if message.pressed < PRESSES_MAX => Some((message, at)),
+            _ => None,
+        });
+        let Some((message, typed_at)) = last.filter(|(_, at)| *at >= run.started_at) else { return };
+        let due = typed_at.plus_ms(TAKEN_WAIT_MS * u64::from(message.pressed + 1));
+        if self.clock < due {
+            return decision.wake_at(due, "the last message taken up");
+        }
+        let number = message.pressed + 1;
+        decision.want(
+            format!("press/{}/{}/{number}", message.id, run.id),
+            Effect::Press { run: run.id, message: message.id.clone(), number },
+        );
+    }
+
+    /// Takes in that an Enter was pressed again.
+    pub(super) fn note_pressed(&mut self, id: &MessageId, number: u32) {
+        if let Some(message) = self.messages.iter_mut().find(|message| message.id == *id) {
+            message.pressed = message.pressed.max(number);
+        }
+    }
+
+    /// Takes in that an Enter may have been pressed, or not: the next one is another.
+    pub(super) fn note_press_unknown(&mut self, key: &Key) {
+        let parts: Vec<&str> = key.0.split('/').collect();
+        let [_, id, _, number] = parts[..] else { return };
+        if let Ok(number) = number.parse() {
+            self.note_pressed(&MessageId(id.into()), number);
+        }
+    }
+
     /// Returns until when the next message waits for the last one to be taken up: an agent that tells of its turns is
     /// about to begin one.
     fn taken_by(&self, run: &Run) -> Option<Timestamp> {
         let tells_of_turns = run.activity != Activity::Unknown;
-        let typed = self.messages.iter().rev().find_map(|message| match message.state {
-            MessageState::Typed(at) => Some(at),
+        let (message, at) = self.messages.iter().rev().find_map(|message| match message.state {
+            MessageState::Typed(at) => Some((message, at)),
             _ => None,
-        });
-        typed.filter(|_| tells_of_turns).map(|at| at.plus_ms(TAKEN_WAIT_MS))
+        })?;
+        // Enter is pressed again before anything else is typed behind it.
+        let waits = if self.presses(run) { message.pressed.max(1) + 1 } else { 1 };
+        tells_of_turns.then(|| at.plus_ms(TAKEN_WAIT_MS * u64::from(waits)))
     }
 
     /// Takes in that a message was queued.
@@ -138,12 +216,21 @@ impl Session {
 
     /// Takes in that a message was held back at the last look: nothing was typed, and nothing failed.
     pub(super) fn note_held(&mut self, id: &MessageId) {
-        let not_before = self.clock.plus_ms(RETRY_MS);
+        let clock = self.clock;
         let held = self.messages.iter_mut().find(|message| message.id == *id && message.is_waiting());
         if let Some(message) = held {
             message.attempts += 1;
             message.state = MessageState::Waiting;
-            message.not_before = not_before;
+            message.not_before = clock.plus_ms(RETRY_MS << message.held.min(HELD_DOUBLINGS_MAX));
+            message.held += 1;
+        }
+    }
+
+    /// Takes in that the agent became ready for words: what was held back is not held any longer.
+    pub(super) fn note_ready(&mut self) {
+        for message in self.messages.iter_mut().filter(|message| message.held > 0 && message.is_waiting()) {
+            message.held = 0;
+            message.not_before = Timestamp::default();
         }
     }
 

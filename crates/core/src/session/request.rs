@@ -8,7 +8,7 @@ use alloc::string::String;
 use crate::ids::{MessageId, Name, RequestId};
 use crate::text;
 
-use super::fact::{Author, Fact, Farewell, LandWish};
+use super::fact::{Answer, Author, Fact, Farewell, Hold, LandWish, When};
 use super::{
     Activity, Brief, MESSAGE_BYTES_MAX, MESSAGES_WAITING_MAX, Outcome, PROMPT_BYTES_MAX, RUNS_MAX, Session,
     Workspace,
@@ -20,13 +20,15 @@ pub enum Request {
     /// Begin it.
     Spawn(RequestId, Name, Brief),
     /// Tell the agent something.
-    Send(RequestId, MessageId, Author, String),
+    Send(RequestId, MessageId, Author, String, When),
+    /// Answer what the agent asked: the named question, or the one that stands.
+    Answer(RequestId, Option<String>, Answer),
     /// Stop the run at leave.
     Stop(RequestId),
     /// End the run at once.
     Kill(RequestId),
     /// Bring the agent up again, with a prompt (empty for none).
-    Resume(RequestId, String),
+    Resume(RequestId, String, Option<(Hold, bool)>),
     /// Give it another name.
     Rename(RequestId, Name),
     /// Put its work on the base branch; `true` even while the agent is in a turn.
@@ -44,9 +46,10 @@ impl Request {
         match self {
             Request::Spawn(id, ..)
             | Request::Send(id, ..)
+            | Request::Answer(id, ..)
             | Request::Stop(id)
             | Request::Kill(id)
-            | Request::Resume(id, _)
+            | Request::Resume(id, ..)
             | Request::Rename(id, _)
             | Request::Land(id, ..)
             | Request::Part(id, _)
@@ -82,10 +85,17 @@ pub(super) fn admit(session: &Session, request: Request) -> Result<Fact, Refusal
     match request {
         Request::Spawn(..) => Err(unknown()),
         _ if session.brief.is_none() => Err(unknown()),
-        Request::Send(request, message, author, text) => admit_send(session, request, message, author, &text),
+        Request::Send(request, message, author, text, when) => {
+            check_message(session, &text)?;
+            let text = text::clean(&text);
+            Ok(Fact::MessageQueued { request, message, author, text, when })
+        }
+        Request::Answer(request, ask, answer) => admit_answer(session, request, ask, answer),
         Request::Stop(request) => admit_halt(session).map(|()| Fact::StopRequested { request }),
         Request::Kill(request) => admit_halt(session).map(|()| Fact::KillRequested { request }),
-        Request::Resume(request, prompt) => admit_resume(session, request, prompt),
+        Request::Resume(request, prompt, hold) => {
+            admit_resume(session, &prompt).map(|()| Fact::ResumeRequested { request, prompt, hold })
+        }
         Request::Rename(request, name) => Ok(Fact::Renamed { request, name }),
         Request::Land(request, wish, now) => admit_land(session, request, wish, now),
         Request::Part(request, why) => admit_part(session, request, why),
@@ -133,13 +143,7 @@ fn check_prompt(prompt: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn admit_send(
-    session: &Session,
-    request: RequestId,
-    message: MessageId,
-    author: Author,
-    text: &str,
-) -> Result<Fact, Refusal> {
+fn check_message(session: &Session, text: &str) -> Result<(), Refusal> {
     let name = &session.name;
     if let Some(refusal) = over(session) {
         return Err(refusal);
@@ -170,15 +174,69 @@ fn admit_send(
         Some(run) if matches!(run.activity, Activity::Blocked(_)) => Err(Refusal::new(
             "blocked",
             format!("A permission dialog is up in {name}; typing now would answer it."),
-            format!("Answer it first: \"oarlock attach {name}\"."),
+            format!(
+                "Answer it first: \"oarlock answer {name} allow\" or \"deny\", or \"oarlock attach {name}\"."
+            ),
         )),
         None if session.run_wanted.is_none() => Err(Refusal::new(
             "not_running",
             format!("No agent runs in {name}."),
             format!("Bring it up with the message as its prompt: \"oarlock resume {name} --prompt …\"."),
         )),
-        _ => Ok(Fact::MessageQueued { request, message, author, text }),
+        Some(run) if matches!(run.activity, Activity::Gone(_)) => Err(Refusal::new(
+            "agent_gone",
+            format!("The agent of {name} left; what is typed now would go to the shell it left behind."),
+            format!("Stop it with \"oarlock stop {name}\", then resume it."),
+        )),
+        _ => Ok(()),
     }
+}
+
+/// Words may answer a question, and nothing else may; a permission is allowed or denied.
+fn admit_answer(
+    session: &Session,
+    request: RequestId,
+    ask: Option<String>,
+    answer: Answer,
+) -> Result<Fact, Refusal> {
+    let name = &session.name;
+    if let Some(refusal) = over(session) {
+        return Err(refusal);
+    }
+    let Some(run) = session.live_run().filter(|run| run.waits_for_answer()) else {
+        return Err(Refusal::new(
+            "nothing_asked",
+            format!("The agent of {name} asks nothing."),
+            format!(
+                "See what it does with \"oarlock why {name}\"; talk to it with \"oarlock send {name} …\"."
+            ),
+        ));
+    };
+    if ask.is_some() && run.ask.is_some() && ask != run.ask {
+        return Err(Refusal::new(
+            "another_question",
+            format!("{name} asks something else by now."),
+            format!("Look again: \"oarlock show {name}\"."),
+        ));
+    }
+    let on_its_way =
+        session.answer.as_ref().is_some_and(|answer| answer.run == run.id && answer.carried.is_none());
+    if on_its_way {
+        return Err(Refusal::new("answering", format!("An answer to {name} is on its way."), "Wait for it."));
+    }
+    if matches!((&run.activity, &answer), (Activity::Blocked(_), Answer::Words(_))) {
+        return Err(Refusal::new(
+            "permission_asked",
+            format!("{name} asks for a permission, not for words."),
+            format!("Use \"oarlock answer {name} allow\", \"always\" or \"deny\"."),
+        ));
+    }
+    let answer = match answer {
+        Answer::Deny(why) => Answer::Deny(text::clean(&why)),
+        Answer::Words(words) => Answer::Words(text::clean(&words)),
+        same @ (Answer::Allow | Answer::AllowAlways) => same,
+    };
+    Ok(Fact::AnswerGiven { request, ask, answer })
 }
 
 fn admit_halt(session: &Session) -> Result<(), Refusal> {
@@ -192,12 +250,12 @@ fn admit_halt(session: &Session) -> Result<(), Refusal> {
     ))
 }
 
-fn admit_resume(session: &Session, request: RequestId, prompt: String) -> Result<Fact, Refusal> {
+fn admit_resume(session: &Session, prompt: &str) -> Result<(), Refusal> {
     let name = &session.name;
     if let Some(refusal) = over(session) {
         return Err(refusal);
     }
-    check_prompt(&prompt)?;
+    check_prompt(prompt)?;
     if session.live_run().is_some() && session.halt.is_none() {
         return Err(Refusal::new(
             "already_running",
@@ -212,7 +270,7 @@ fn admit_resume(session: &Session, request: RequestId, prompt: String) -> Result
             "Begin another session.",
         ));
     }
-    Ok(Fact::ResumeRequested { request, prompt })
+    Ok(())
 }
 
 fn admit_land(session: &Session, request: RequestId, wish: LandWish, now: bool) -> Result<Fact, Refusal> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{RunId, Timestamp};
 use crate::machine::Decision;
 
-use super::fact::{Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
+use super::fact::{Begun, Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
 use super::seen::{Count, Evidence};
 use super::{Checkout, Effect, RUNS_MAX, Session};
 
@@ -33,19 +33,6 @@ pub enum Activity {
     RateLimited(Option<Timestamp>),
     /// It left, or was seen gone, and its terminal lives on: what is typed now goes to somebody else.
     Gone(String),
-}
-
-/// How a run began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Begun {
-    /// With what it was told first.
-    #[default]
-    Fresh,
-    /// In the conversation of an earlier run, as the agent itself keeps it.
-    Conversation,
-    /// With the brief again, and a digest of what was done: the agent has no conversation to go on with.
-    Digest,
 }
 
 /// One run.
@@ -135,6 +122,25 @@ impl Run {
         self.ended.is_none() && between_turns
     }
 
+    /// Tells whether the agent waits for an answer to a permission or a question.
+    #[must_use]
+    pub fn waits_for_answer(&self) -> bool {
+        self.ended.is_none() && matches!(self.activity, Activity::Blocked(_) | Activity::Asking(_))
+    }
+
+    /// Tells whether it ended, and not of its own will in good order.
+    fn failed(&self) -> bool {
+        matches!(&self.ended, Some((exit, _)) if !matches!(exit, Exit::Code(0)))
+    }
+
+    /// Tells whether it ended in the middle of a turn.
+    #[must_use]
+    pub fn was_cut_short(&self) -> bool {
+        let mid_turn =
+            matches!(self.activity, Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_));
+        self.ended.is_some() && mid_turn
+    }
+
     /// Returns when the agent itself last gave a sign, by protocol or hook.
     #[must_use]
     pub fn signal_at(&self) -> Option<Timestamp> {
@@ -152,6 +158,18 @@ impl Run {
 }
 
 impl Session {
+    /// Returns the conversation that the next run may go on with: that of the last run that had one. One that could not be
+    /// gone on with, because a run begun in it ended before any turn, is left.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        // One without a turn is empty, and agents do not keep those.
+        let holds =
+            |run: &&Run| run.begun == Begun::Conversation || (run.conversation.is_some() && run.turns > 0);
+        let last = self.runs.iter().rev().find(holds)?;
+        let in_vain = last.begun == Begun::Conversation && last.turns == 0 && last.failed();
+        last.conversation.as_deref().filter(|_| !in_vain)
+    }
+
     /// Tells whether its agent may be typed to now.
     #[must_use]
     pub fn takes_messages(&self) -> bool {
@@ -181,6 +199,8 @@ impl Session {
                 brief: brief.clone(),
                 workspace: checkout.path.clone(),
                 prompt: prompt.clone(),
+                conversation: self.conversation().map(String::from),
+                again: self.runs_begun > 0,
             },
         );
     }

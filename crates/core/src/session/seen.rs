@@ -180,7 +180,12 @@ impl Session {
         match observation {
             Observation::MessageTaken { message } => self.note_taken(message),
             // A turn that begins after something was typed is the agent taking it up.
-            Observation::TurnStarted if self.live_run().is_some_and(|run| run.id == run_id) => {
+            Observation::TurnStarted | Observation::Shows(Showing::Busy)
+                if self.live_run().is_some_and(|run| {
+                    run.id == run_id
+                        && (*observation == Observation::TurnStarted || run.activity == Activity::Idle)
+                }) =>
+            {
                 self.note_oldest_typed_taken();
             }
             _ => {}
@@ -204,7 +209,11 @@ impl Session {
                 run.seen.1 = at;
             }
             run.seen.0 = source;
+            let ready = matches!(activity, Activity::Idle | Activity::Failing(_)) && run.activity != activity;
             run.activity = activity;
+            if ready {
+                self.note_ready();
+            }
             if matches!(observation, Observation::TurnStarted) {
                 // New work makes an old claim stale.
                 self.claim = self.claim.take().filter(|(claim, ..)| *claim == Claim::PhaseDone);

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Request as Wish};
 use oarlock_core::ids::{MessageId, SessionId};
 use oarlock_core::machine::Scope;
-use oarlock_core::session::fact::{Author, Farewell};
+use oarlock_core::session::fact::{Answer, Author, Farewell, When};
 use oarlock_core::session::{Refusal, Request, STOP_GRACE_MS, Session, Workspace};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Body, Named, Requested};
+use super::extract::{Asked, Body, Named, Requested};
 use super::sessions::parse_name;
 use super::{Answered, App, Failure, STORE_FAILED, blocking};
 use crate::token::Bearer;
@@ -22,6 +24,8 @@ use crate::{Daemon, view};
 
 /// How long `send` waits for its receipt before it says that the message waits.
 const RECEIPT_WAIT: Duration = Duration::from_secs(3);
+/// How long a receipt is followed before the client asks anew: shorter than any proxy's patience.
+const FOLLOW_WAIT: Duration = Duration::from_secs(20);
 /// How long `stop` and `kill` wait for the end: the grace, and the sweep of what is left.
 const END_WAIT: Duration = Duration::from_millis(STOP_GRACE_MS + 5_000);
 /// How long a removal or an undo may take before the answer says that it is under way.
@@ -30,6 +34,8 @@ const WORKSPACE_WAIT: Duration = Duration::from_secs(90);
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
     OpenApiRouter::new()
         .routes(routes!(send))
+        .routes(routes!(follow))
+        .routes(routes!(answer))
         .routes(routes!(stop))
         .routes(routes!(kill))
         .routes(routes!(resume))
@@ -55,17 +61,95 @@ async fn send(
     // The message bears the request's id, so a retry is the same message.
     let message = MessageId(request.0.replace('/', "-"));
     let author = if bearer.is_some() { Author::Agent } else { Author::Person };
-    let wish = Request::Send(request, message.clone(), author, body.text);
-    daemon.wish(Wish::Session(id.clone(), wish)).await?;
-    let typed = |crew: &Crew| {
-        let session = &crew.sessions.get(&id)?.state;
-        let known = session.messages.iter().find(|known| known.id == message)?;
-        (!known.is_waiting()).then_some(())
+    let when = match body.when.as_deref() {
+        None | Some("idle") => When::Idle,
+        Some("now") => When::Now,
+        Some("interrupt") => When::Interrupt,
+        Some(other) => {
+            let message = format!("\"{}\" is no time for a message.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad("bad_when", message, "Use idle, now or interrupt."));
+        }
     };
-    daemon.until(RECEIPT_WAIT, typed).await;
-    let detail = view::detail(&daemon.place, &id, &daemon.scope(&id)?);
-    let known = detail.messages.into_iter().find(|known| known.id == message.0);
-    known.map(Json).ok_or_else(|| Refusal::new("not_found", "The message is long gone.", "").into())
+    let wish = Request::Send(request, message.clone(), author, body.text, when);
+    daemon.wish(Wish::Session(id.clone(), wish)).await?;
+    receipt(&daemon, &id, &message, RECEIPT_WAIT, |state| !matches!(state, "queued" | "in_doubt")).await
+}
+
+/// Waits until a message came as far as wanted, or time is up, and returns how far it came.
+async fn receipt(
+    daemon: &Arc<Daemon>,
+    id: &SessionId,
+    message: &MessageId,
+    wait: Duration,
+    far_enough: impl Fn(&str) -> bool,
+) -> Answered<Json<wire::Message>> {
+    let seen = |crew: &Crew| {
+        let session = &crew.sessions.get(id)?.state;
+        let known = session.messages.iter().find(|known| known.id == *message)?;
+        Some(view::message(known))
+    };
+    daemon.until(wait, |crew| seen(crew).filter(|known| far_enough(&known.state)).map(|_| ())).await;
+    let known = seen(&daemon.engine.crew());
+    known
+        .map(Json)
+        .ok_or_else(|| Refusal::new("not_found", "The message is long gone, or never was.", "").into())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReceiptQuery {
+    /// Wait until it is in another state than this, for 20 s at most.
+    beyond: Option<String>,
+}
+
+/// Tells how far a message came; with `beyond`, as soon as it comes further.
+#[utoipa::path(get, path = "/v1/sessions/{session}/messages/{message}", operation_id = "receipt",
+    params(("session" = String, Path), ("message" = String, Path), ReceiptQuery),
+    responses((status = 200, body = wire::Message), (status = 404, body = wire::Error)))]
+async fn follow(
+    State(daemon): App,
+    Path((session, message)): Path<(String, String)>,
+    Asked(query): Asked<ReceiptQuery>,
+) -> Answered<Json<wire::Message>> {
+    let id = daemon.find(&session)?;
+    let wait = if query.beyond.is_some() { FOLLOW_WAIT } else { Duration::ZERO };
+    let is_beyond = |state: &str| query.beyond.as_deref().is_none_or(|beyond| beyond != state);
+    receipt(&daemon, &id, &MessageId(message), wait, is_beyond).await
+}
+
+/// Answers what the agent asks: a permission or a question.
+#[utoipa::path(post, path = "/v1/sessions/{session}/answer", operation_id = "answer", params(("session" = String, Path)),
+    request_body = wire::Answer,
+    responses((status = 200, body = wire::Changed), (status = 404, body = wire::Error), (status = 409, body = wire::Error)))]
+async fn answer(
+    State(daemon): App,
+    Requested(request): Requested,
+    Named(session): Named,
+    Body(body): Body<wire::Answer>,
+) -> Answered<Json<wire::Changed>> {
+    let answer = match body.answer.as_str() {
+        "allow" => Answer::Allow,
+        "always" => Answer::AllowAlways,
+        "deny" => Answer::Deny(body.text),
+        "words" => Answer::Words(body.text),
+        other => {
+            let message = format!("\"{}\" is no answer.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad("bad_answer", message, "Use allow, always, deny or words."));
+        }
+    };
+    let id = daemon.find(&session)?;
+    daemon.wish(Wish::Session(id.clone(), Request::Answer(request, body.ask, answer))).await?;
+    let carried = |scope: &Scope<Session>| {
+        scope.state.answer.as_ref().is_none_or(|answer| answer.carried.is_some())
+            || !scope.state.live_run().is_some_and(oarlock_core::session::Run::waits_for_answer)
+    };
+    let changed = settle(&daemon, &id, RECEIPT_WAIT, carried).await?;
+    if let Some(Err(trouble)) =
+        daemon.scope(&id)?.state.answer.as_ref().and_then(|answer| answer.carried.clone())
+    {
+        return Err(trouble.into());
+    }
+    Ok(Json(changed))
 }
 
 /// Carries a wish about a run or a name out, then waits until it is settled or time is up.
@@ -196,7 +280,17 @@ async fn resume(
         let is_stuck = ["workspace", "run"].iter().any(|kind| session.stuck_on(kind).is_some());
         session.live_run().is_some() || session.run_wanted.is_none() || is_stuck
     };
-    carry_out(&daemon, &session, Request::Resume(request, body.prompt), END_WAIT, up).await
+    let hold = match body.hold.as_deref() {
+        None => None,
+        Some(asked) => {
+            let scope = daemon.scope(&daemon.find(&session)?)?;
+            let name = scope.state.brief.as_ref().map(|brief| brief.agent.name.clone()).unwrap_or_default();
+            let agent = oarlock_agents::find(&name);
+            let hold = agent.map(|agent| super::sessions::hold_of(agent, Some(asked), false)).transpose()?;
+            hold.zip(agent).map(|(hold, agent)| (hold, agent.tells_of_turns(hold)))
+        }
+    };
+    carry_out(&daemon, &session, Request::Resume(request, body.prompt, hold), END_WAIT, up).await
 }
 
 /// Gives a session another name; its branch and its path stay.

@@ -12,7 +12,7 @@ use oarlock_api::wire;
 use oarlock_core::crew::{Request as Wish, Spawn};
 use oarlock_core::ids::{Name, RequestId, SessionId};
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Agent, WorkspaceKind};
+use oarlock_core::session::fact::{Agent, Hold, Permissions, WorkspaceKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -121,7 +121,25 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
             format!("Known: {}. Or run any command with --exec.", known.join(", ")),
         ));
     };
-    let hold = agent.holds().first().copied().unwrap_or_default();
+    let hold = hold_of(agent, body.hold.as_deref(), body.prompt.is_empty())?;
+    let permissions = match body.permissions.as_deref() {
+        None | Some("default") => Permissions::Default,
+        Some("accept-edits") => Permissions::AcceptEdits,
+        Some("auto") => Permissions::Auto,
+        Some("bypass") => Permissions::Bypass,
+        Some(other) => {
+            let message = format!("\"{}\" is no permission mode.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad(
+                "bad_permissions",
+                message,
+                "Use default, accept-edits, auto or bypass.",
+            ));
+        }
+    };
+    let has_nul = |text: &str| text.contains('\0');
+    if body.args.iter().any(|arg| has_nul(arg)) || body.model.as_deref().is_some_and(has_nul) {
+        return Err(Failure::bad("bad_argument", "An argument holds a NUL byte.", "Take it out."));
+    }
     let tells_of_turns = agent.tells_of_turns(hold);
     let command = body.command.clone().filter(|command| !command.trim().is_empty());
     match (body.agent.as_str(), &command) {
@@ -132,8 +150,37 @@ fn agent(body: &wire::Spawn) -> Answered<Agent> {
             Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
         }
         ("exec", Some(_)) => Ok(Agent { command, tells_of_turns, hold, ..Agent::named(&body.agent) }),
-        _ => Ok(Agent { tells_of_turns, hold, ..Agent::named(&body.agent) }),
+        _ => Ok(Agent {
+            tells_of_turns,
+            hold,
+            permissions,
+            model: body.model.clone().filter(|model| !model.is_empty()),
+            rules: body.rules.clone().unwrap_or_default(),
+            args: body.args.clone(),
+            ..Agent::named(&body.agent)
+        }),
     }
+}
+
+/// Returns how an agent is to be held: as asked, or the best way it has, which for one that nobody told anything is a
+/// terminal to talk to it in.
+pub(super) fn hold_of(
+    agent: &dyn oarlock_agents::Agent,
+    asked: Option<&str>,
+    to_talk_to: bool,
+) -> Answered<Hold> {
+    let holds = agent.holds();
+    let best = holds.first().copied().unwrap_or_default();
+    let Some(asked) = asked else {
+        let terminal = to_talk_to && holds.contains(&Hold::Terminal);
+        return Ok(if terminal { Hold::Terminal } else { best });
+    };
+    holds.iter().copied().find(|hold| hold.word() == asked).ok_or_else(|| {
+        let known: Vec<_> = holds.iter().map(|hold| hold.word()).collect();
+        let message =
+            format!("{} cannot be held by \"{}\".", agent.name(), oarlock_core::text::line(asked, 40));
+        Failure::bad("bad_hold", message, format!("Use {}.", known.join(", or ")))
+    })
 }
 
 /// Reads a name, or says what a name is.

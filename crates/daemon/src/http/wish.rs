@@ -67,6 +67,7 @@ fn same_kind(wish: &Wish) -> impl Fn(&Line) -> bool + use<> {
         Wish::Session(_, request) => match request {
             Request::Spawn(..) => "spawn",
             Request::Send(..) => "send",
+            Request::Answer(..) => "answer",
             Request::Stop(_) => "stop",
             Request::Kill(_) => "kill",
             Request::Resume(..) => "resume",
@@ -95,6 +96,7 @@ fn kind_of(line: &Line) -> Option<&'static str> {
         Line::Session(_, Entry::Fact(fact)) => match fact {
             Fact::Requested { .. } => Some("spawn"),
             Fact::MessageQueued { .. } => Some("send"),
+            Fact::AnswerGiven { .. } => Some("answer"),
             Fact::StopRequested { .. } => Some("stop"),
             Fact::KillRequested { .. } => Some("kill"),
             Fact::ResumeRequested { .. } => Some("resume"),

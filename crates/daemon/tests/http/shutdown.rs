@@ -63,7 +63,7 @@ fn a_request_under_way_is_answered() {
     until("the message is queued", || bench.count("message_queued") == 1);
     bench.post("/v1/shutdown", "s", &json!(null));
     let answer = Answer::read(&mut waiting);
-    assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("waiting")));
+    assert_eq!((answer.status, &answer.json()["state"]), (200, &json!("queued")));
     assert!(bench.wait().success());
 }
 

@@ -147,14 +147,15 @@ impl World {
 }
 
 fn request(id: RequestId, choices: &mut Choices<'_>) -> Option<Request> {
-    Some(match choices.below(8) {
-        0 => Request::Send(id, choices.make()?, Author::Person, choices.make()?),
+    Some(match choices.below(9) {
+        0 => Request::Send(id, choices.make()?, Author::Person, choices.make()?, choices.make()?),
         1 => Request::Stop(id),
         2 => Request::Kill(id),
-        3 => Request::Resume(id, choices.make()?),
+        3 => Request::Resume(id, choices.make()?, choices.make()?),
         4 => Request::Rename(id, Name::slug(&choices.make::<String>()?, 8)?),
         5 => Request::Land(id, choices.make()?, choices.make()?),
         6 => Request::Part(id, choices.make()?),
+        7 => Request::Answer(id, choices.make()?, choices.make()?),
         _ => Request::Undo(id),
     })
 }

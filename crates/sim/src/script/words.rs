@@ -17,8 +17,8 @@ use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Sessi
 use oarlock_core::machine::Key;
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Author, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt, Role, Source, Trouble,
-    TurnEnd, Work, WorkspaceKind,
+    Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt, Role,
+    Showing, Source, Trouble, TurnEnd, When, Work, WorkspaceKind,
 };
 use oarlock_core::session::{Effect, MessageState, Request};
 
@@ -144,11 +144,30 @@ fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>
     Some(match (verb, rest) {
         ("send", [message]) => {
             let message = MessageId::from(*message);
-            Box::new(|id| Request::Send(id, message, Author::Person, text))
+            Box::new(|id| Request::Send(id, message, Author::Person, text, When::Idle))
+        }
+        ("send", [message, when]) => {
+            let message = MessageId::from(*message);
+            let when = match *when {
+                "now" => When::Now,
+                "interrupting" => When::Interrupt,
+                _ => return None,
+            };
+            Box::new(move |id| Request::Send(id, message, Author::Person, text, when))
+        }
+        ("answer", [word]) => {
+            let answer = match *word {
+                "allow" => Answer::Allow,
+                "always" => Answer::AllowAlways,
+                "deny" => Answer::Deny(text),
+                "words" => Answer::Words(text),
+                _ => return None,
+            };
+            Box::new(|id| Request::Answer(id, None, answer))
         }
         ("stop", []) => Box::new(Request::Stop),
         ("kill", []) => Box::new(Request::Kill),
-        ("resume", []) => Box::new(|id| Request::Resume(id, text)),
+        ("resume", []) => Box::new(|id| Request::Resume(id, text, None)),
         ("rename", [name]) => {
             let name = Name::parse(name)?;
             Box::new(|id| Request::Rename(id, name))
@@ -243,6 +262,12 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
             commits: 1,
             notes: vec![],
         }),
+        ("pressed", Some(Effect::Press { message, number, .. })) => {
+            Ok(Fact::Pressed { message: message.clone(), number: *number })
+        }
+        ("carried", Some(Effect::Answer { given, .. })) => {
+            Ok(Fact::AnswerCarried { given: *given, trouble: None })
+        }
         (_, Some(Effect::Deliver { run, message, .. } | Effect::SeekReceipt { run, message })) => {
             typed(text, message, *run)
         }
@@ -263,7 +288,7 @@ fn ready(id: &SessionId, branch: &str, work: Option<Work>) -> Fact {
 }
 
 fn up(run: RunId) -> Fact {
-    Fact::RunStarted { run, role: Role::Builder, host_pid: 100 + run.0 }
+    Fact::RunStarted { run, role: Role::Builder, host_pid: 100 + run.0, begun: Begun::Fresh }
 }
 
 fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
@@ -317,6 +342,10 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
     let what = note.to_owned();
     let exit = match words {
         ["up"] => return Ok(up(run)),
+        ["up", "in", "its", "conversation"] => {
+            let (role, host_pid, begun) = (Role::Builder, 100 + run.0, Begun::Conversation);
+            return Ok(Fact::RunStarted { run, role, host_pid, begun });
+        }
         ["exits", number] => Some(Exit::Code(code(number)?)),
         ["dies", "of", "signal", number] => Some(Exit::Signal(code(number)?)),
         ["not", "started"] => Some(Exit::NotStarted(what.clone())),
@@ -333,6 +362,13 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["ends", "its", "turn", "with", "error", class] => {
             Observation::TurnEnded(TurnEnd::Error((*class).into()))
         }
+        ["calls", tool, id] => Observation::ToolStarted { id: (*id).into(), name: (*tool).into(), what },
+        ["ends", "call", id] => Observation::ToolEnded { id: (*id).into(), ok: true },
+        ["asks", "permission", "for", id] => Observation::PermissionAsked { what, ask: Some((*id).into()) },
+        ["shows", "its", "prompt"] => Observation::Shows(Showing::Prompt),
+        ["shows", "a", "spinner"] => Observation::Shows(Showing::Busy),
+        ["shows", "a", "dialog"] => Observation::Shows(Showing::Dialog(what)),
+        ["leaves"] => Observation::Gone { why: what },
         ["asks", "permission"] => Observation::PermissionAsked { what, ask: None },
         ["permission", "resolved"] => Observation::PermissionResolved,
         ["asks"] => Observation::QuestionAsked { what },
@@ -364,7 +400,15 @@ pub fn effect_words(effect: &Effect) -> String {
         Effect::PrepareWorkspace { brief } => {
             format!("prepare workspace on {}, ports from {}", brief.branch, brief.ports.first)
         }
+        Effect::StartRun { run, prompt, conversation: Some(conversation), .. } => {
+            format!("start run {run} in conversation {conversation}: \"{prompt}\"")
+        }
         Effect::StartRun { run, prompt, .. } => format!("start run {run}: \"{prompt}\""),
+        Effect::Press { run, message, number } => {
+            format!("press enter again in run {run} for {message}, time {number}")
+        }
+        Effect::Interrupt { run, message } => format!("interrupt run {run} for {message}"),
+        Effect::Answer { run, answer, .. } => format!("answer run {run}: {answer:?}"),
         Effect::StopRun { run, grace_ms: 0 } => format!("stop run {run} at once"),
         Effect::StopRun { run, grace_ms } => format!("stop run {run} within {grace_ms} ms"),
         Effect::Deliver { run, text, .. } => format!("type into run {run}: \"{text}\""),

@@ -129,6 +129,19 @@ pub(crate) fn facts(run: RunId, pass: Pass) -> Vec<Fact> {
     pass.seen.into_iter().map(fact).collect()
 }
 
+/// Tells whether a dialog went up that the log does not know of yet: the last look before typing into a turn.
+pub(crate) fn dialog_is_up(run: &Path, cursor: u64) -> bool {
+    let Ok(pass) = read(run, cursor) else { return true };
+    let last = pass.seen.iter().rev().find_map(|(_, observation, _)| match observation {
+        Observation::PermissionAsked { .. }
+        | Observation::QuestionAsked { .. }
+        | Observation::Gone { .. } => Some(true),
+        Observation::PermissionResolved | Observation::TurnStarted | Observation::TurnEnded(_) => Some(false),
+        _ => None,
+    });
+    pass.more || last.unwrap_or(false)
+}
+
 /// Tells whether a turn began, or a dialog went up, that the log does not know of yet: the last look before typing.
 pub(crate) fn turn_is_under_way(run: &Path, cursor: u64) -> bool {
     let Ok(pass) = read(run, cursor) else { return true };

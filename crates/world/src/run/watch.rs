@@ -18,6 +18,7 @@ use tracing::{error, warn};
 
 use super::{ended, last_words};
 use crate::observe::{Ended, LastLook};
+use crate::plant::{Planted, unplant};
 
 /// Hosts whose end is taken in at once.
 const EVENTS_MAX: usize = 64;
@@ -226,10 +227,27 @@ impl Watcher {
 
     fn report(&self, watched: &Watched, exit: Exit) {
         let words = if exit == Exit::Code(0) { String::new() } else { last_words(&watched.folder) };
+        tidy(watched);
         let fact = ended(watched.run, exit, words);
         let (session, run_folder) = (watched.session.clone(), watched.folder.clone());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&(session.clone(), watched.run));
         self.last_look.take(Ended { session, run_folder, fact });
+    }
+}
+
+/// Takes away what was planted for a run that is over. What could not be is left for the next run of the session, or for
+/// the workspace's removal.
+fn tidy(watched: &Watched) {
+    let planted = Planted::read(&watched.folder)
+        .and_then(|planted| planted.map(|planted| unplant(&planted)).transpose());
+    match planted {
+        Ok(notes) => notes
+            .into_iter()
+            .flatten()
+            .for_each(|note| warn!(session = %watched.session, %note, "left there")),
+        Err(error) => {
+            warn!(session = %watched.session, %error, "what was planted for a run could not be taken away")
+        }
     }
 }
 

@@ -1,0 +1,276 @@
+//! How a run is started: its program found, its files planted, its environment made, its host brought up.
+//!
+//! It must not know any agent by name: what each needs, its own file says.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use oarlock_agents::launch::{Launch, Plan};
+use oarlock_agents::{Agent, find};
+use oarlock_core::ids::{MessageId, RequestId, RunId, SessionId};
+use oarlock_core::session::STOP_GRACE_MS;
+use oarlock_core::session::fact::{Author, Begun, Brief, Exit, Fact, Hold, Role, Trouble, When};
+use oarlock_core::text;
+use oarlock_term::{EnsureError, Io, Spec};
+use sha2::{Digest, Sha256};
+use tracing::warn;
+
+use super::{LAST_WORDS_CHARS_MAX, TERMINAL, digest, ended, environment, inbox, program};
+use crate::bridge;
+use crate::plant::{self, Places};
+use crate::trouble;
+
+/// What a run is told of its surroundings.
+pub(crate) struct Surroundings<'a> {
+    /// The program whose hidden verbs are the host, the bridge and the hooks.
+    pub oarlock: &'a Path,
+    /// The state folder.
+    pub state: &'a Path,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// The session.
+    pub session: &'a SessionId,
+    /// The session's name.
+    pub name: &'a str,
+    /// The commit its work began from.
+    pub base: &'a str,
+    /// The run's capability.
+    pub token: String,
+}
+
+/// What is to be started.
+pub(crate) struct Start<'a> {
+    pub run: RunId,
+    pub role: Role,
+    pub brief: &'a Brief,
+    pub workspace: &'a str,
+    pub prompt: &'a str,
+    /// The conversation to go on with.
+    pub conversation: Option<&'a str>,
+    /// Whether an earlier run worked on the brief.
+    pub again: bool,
+}
+
+/// Starts a run's host, or adopts the one that is there.
+pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<Fact>, Trouble> {
+    let said = &want.brief.agent;
+    let Some(agent) = find(&said.name) else {
+        return Err(trouble::new("no_agent", format!("There is no agent {}.", said.name)));
+    };
+    let begun = match (want.again, want.conversation) {
+        (false, _) => Begun::Fresh,
+        (true, Some(_)) => Begun::Conversation,
+        (true, None) if agent.reads_prose() => Begun::Digest,
+        (true, None) => Begun::Fresh,
+    };
+    let prompt = match begun {
+        Begun::Digest => digest::prompt(want.brief, want.workspace, around.base, want.prompt),
+        Begun::Fresh | Begun::Conversation => want.prompt.to_owned(),
+    };
+    let prompt_file = lay_out(around, &prompt)?;
+    let program = program_of(agent)?;
+    let version = program.as_deref().and_then(program::version);
+    let (folder, prompt_path) = (around.folder.to_string_lossy(), prompt_file.to_string_lossy());
+    let (oarlock, program) = (around.oarlock.to_string_lossy(), program.unwrap_or_default());
+    let new_conversation = conversation_of(around.session, want.run);
+    let git_dirs = git_dirs(Path::new(want.workspace));
+    let launch = Launch {
+        hold: said.hold,
+        program: &program.to_string_lossy(),
+        version,
+        workspace: want.workspace,
+        folder: &folder,
+        prompt: &prompt,
+        prompt_file: &prompt_path,
+        conversation: want.conversation.filter(|_| begun == Begun::Conversation),
+        new_conversation: &new_conversation,
+        model: said.model.as_deref(),
+        permissions: said.permissions,
+        rules: &said.rules,
+        args: &said.args,
+        command: said.command.as_deref(),
+        git_dirs: &git_dirs,
+        oarlock: &oarlock,
+        is_root: rustix::process::getuid().is_root(),
+    };
+    let plan = match said.hold {
+        Hold::Protocol | Hold::Acp => bridge::plan(agent.name(), &launch, around.folder)
+            .map_err(|error| trouble::io("write what the bridge needs", around.folder, &error))?,
+        Hold::Terminal | Hold::Process => agent.launch(&launch),
+    };
+    let env = environment_of(around, want, agent, &prompt_file, &plan);
+    let home = env.iter().find(|(name, _)| name == "HOME").map_or("/", |(_, home)| home.as_str());
+    let places = Places {
+        run: around.folder,
+        workspace: Path::new(want.workspace),
+        home: Path::new(home),
+        shared: &around.state.join("planted"),
+    };
+    let planted = plant::plant(&plan.files, &places).map_err(|error| {
+        trouble::error("plant", "What the agent needs could not be put in its place", &error)
+    })?;
+    for note in &planted.notes {
+        warn!(session = %around.session, %note, "left alone");
+    }
+    let first_message = plan.first_message.clone();
+    let mut facts = host(around, want, plan.argv, env, begun)?;
+    facts.extend(first_message.map(|text| first(around.session, want.run, text)));
+    Ok(facts)
+}
+
+/// Brings the host up, and returns what came of it.
+fn host(
+    around: &Surroundings<'_>,
+    want: &Start<'_>,
+    argv: Vec<String>,
+    env: Vec<(String, String)>,
+    begun: Begun,
+) -> Result<Vec<Fact>, Trouble> {
+    let (run, role) = (want.run, want.role);
+    let spec = Spec {
+        run: format!("{}/{run}", around.session),
+        argv,
+        cwd: PathBuf::from(want.workspace),
+        env,
+        io: Io::Pty { size: TERMINAL },
+        grace_ms: STOP_GRACE_MS,
+    };
+    let host = [around.oarlock.as_os_str().to_owned(), OsString::from("host")];
+    let up = |host_pid| Fact::RunStarted { run, role, host_pid, begun };
+    match oarlock_term::ensure(around.folder, &spec, &host) {
+        Ok(started) => Ok(vec![up(started.host.pid)]),
+        Err(EnsureError::NotStarted { reason }) => {
+            let exit = Exit::NotStarted(text::line(&reason, LAST_WORDS_CHARS_MAX));
+            Ok(vec![up(0), ended(run, exit, String::new())])
+        }
+        // The watch finds it lost, sweeps it, and says so.
+        Err(EnsureError::Lost { .. }) => Ok(vec![up(0)]),
+        Err(error) => Err(trouble::error("host", "The agent's host did not come up", &error)),
+    }
+}
+
+/// A prompt that the command line does not take is the first message, sent like any other: once, and when the agent is ready.
+fn first(session: &SessionId, run: RunId, text: String) -> Fact {
+    let name = format!("first-{session}-{run}");
+    Fact::MessageQueued {
+        request: RequestId(name.clone()),
+        message: MessageId(name),
+        author: Author::Rule,
+        text: text::clean(&text),
+        when: When::Idle,
+    }
+}
+
+/// Makes the run's folder with its inbox and its prompt, and returns the prompt's path.
+fn lay_out(around: &Surroundings<'_>, prompt: &str) -> Result<PathBuf, Trouble> {
+    let prompt_file = around.folder.join("prompt.md");
+    // Whoever opens the folder above them by hand opens no run.
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(inbox::folder(around.folder))
+        .and_then(|()| write_private(&prompt_file, prompt.as_bytes()));
+    made.map_err(|error| trouble::io("write the run's prompt", &prompt_file, &error))?;
+    Ok(prompt_file)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
+/// Returns the agent's program; none for agents that bring their own.
+fn program_of(agent: &dyn Agent) -> Result<Option<PathBuf>, Trouble> {
+    if agent.programs().is_empty() {
+        return Ok(None);
+    }
+    program::find(agent, None).map(Some).map_err(|why| {
+        let mut trouble = trouble::new("no_program", format!("{why}."));
+        trouble.hint = match agent.install_hint() {
+            "" => format!("Name it with {}.", program::variable(agent.name())),
+            hint => format!("Install it: {hint}. Or name it with {}.", program::variable(agent.name())),
+        };
+        trouble
+    })
+}
+
+/// Draws the id of a run's new conversation: a UUID (version 8, RFC 9562) of the session's and the run's, so that a second
+/// attempt to start the run means the same conversation.
+fn conversation_of(session: &SessionId, run: RunId) -> String {
+    let hash = Sha256::digest(format!("oarlock conversation {session}/{run}").as_bytes());
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Returns the git folders that a commit in the workspace writes to, when they are outside of it.
+fn git_dirs(workspace: &Path) -> Vec<String> {
+    let Some(git_dir) = crate::git::read::git_dir(workspace) else { return vec![] };
+    let common = std::fs::read_to_string(git_dir.join("commondir")).ok();
+    let common = common.map(|text| git_dir.join(text.trim())).and_then(|path| path.canonicalize().ok());
+    [Some(git_dir), common].into_iter().flatten().map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// The complete environment of a run.
+fn environment_of(
+    around: &Surroundings<'_>,
+    want: &Start<'_>,
+    agent: &dyn Agent,
+    prompt_file: &Path,
+    plan: &Plan,
+) -> Vec<(String, String)> {
+    let said = &want.brief.agent;
+    let own = (said.hold != Hold::Process || said.command.is_none()).then(|| agent.env());
+    let all = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut env = environment::allowed(all, own);
+    environment::set(&mut env, said.env.iter().cloned());
+    environment::set(&mut env, plan.env.iter().cloned());
+    // Whatever else is called so, an agent that says "oarlock" means this one.
+    if let Some(folder) = around.oarlock.parent() {
+        environment::path_first(&mut env, folder);
+    }
+    let run = want.run;
+    let ports = &want.brief.ports;
+    let ours = [
+        ("TERM", "xterm-256color".into()),
+        ("COLORTERM", "truecolor".into()),
+        ("PWD", want.workspace.into()),
+        ("OARLOCK_HOME", around.state.to_string_lossy().into_owned()),
+        ("OARLOCK_SESSION", around.session.0.clone()),
+        ("OARLOCK_NAME", around.name.into()),
+        ("OARLOCK_RUN", format!("{}/{run}", around.session)),
+        ("OARLOCK_TOKEN", around.token.clone()),
+        ("OARLOCK_INBOX", inbox::file(around.folder).to_string_lossy().into_owned()),
+        ("OARLOCK_WORKSPACE", want.workspace.into()),
+        ("OARLOCK_PROMPT_FILE", prompt_file.to_string_lossy().into_owned()),
+        ("OARLOCK_PORT", ports.first.to_string()),
+        ("OARLOCK_PORT_COUNT", ports.count.to_string()),
+    ];
+    environment::set(&mut env, ours.map(|(name, value)| (name.to_owned(), value)));
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_s_conversation_is_the_same_at_every_attempt() {
+        let (a, b) = (SessionId::from("abc"), SessionId::from("abd"));
+        assert_eq!(conversation_of(&a, RunId(0)), conversation_of(&a, RunId(0)));
+        assert_ne!(conversation_of(&a, RunId(0)), conversation_of(&a, RunId(1)));
+        assert_ne!(conversation_of(&a, RunId(0)), conversation_of(&b, RunId(0)));
+        let id = conversation_of(&a, RunId(0));
+        let shape: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(shape, [8, 4, 4, 4, 12], "{id}");
+        assert!(id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()), "{id}");
+        assert_eq!(id.chars().nth(14), Some('8'), "the version stands there: {id}");
+    }
+}
