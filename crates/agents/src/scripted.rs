@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use oarlock_core::session::fact::Hold;
+use serde_json::Value;
 
-use crate::Agent;
 use crate::launch::{Launch, Plan};
 use crate::screen::{Answer, Guard, Keys};
+use crate::{Agent, Hooked, Report};
 
 /// Longest a step may wait, so that a typing error does not hang a demo for a day.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -46,6 +47,34 @@ impl Agent for Scripted {
     fn launch(&self, launch: &Launch<'_>) -> Plan {
         let argv = vec![launch.oarlock.into(), "scripted".into(), launch.prompt_file.into()];
         Plan { argv, ..Plan::default() }
+    }
+
+    fn hooks(&self) -> &'static [&'static str] {
+        &["started", "turn_started", "turn_ended", "permission_asked", "permission_resolved", "crash"]
+    }
+
+    /// Its payloads are those of oarlock's own words, with what other agents' hooks may bring beside it. `crash` is a
+    /// reader gone wrong, for whoever has to live with one.
+    fn hook(&self, event: &str, payload: &[u8]) -> Hooked {
+        assert!(event != "crash", "the scripted agent's reader was told to crash");
+        let payload = match payload {
+            b"" => Value::Null,
+            payload => match serde_json::from_slice(payload) {
+                Ok(payload) => payload,
+                Err(_) => return Hooked::default(),
+            },
+        };
+        let text = |key: &str| payload.get(key).and_then(Value::as_str).map(str::to_owned);
+        let (answer, transcript) = (text("answer"), text("transcript"));
+        let raw = text("usage").into_iter().collect();
+        let (_, seen) = crate::read(&Report { event: event.into(), payload });
+        Hooked { seen, raw, answer, transcript }
+    }
+
+    /// A line of its transcript is a report, as one of an inbox is.
+    fn transcript_line(&self, line: &[u8]) -> Hooked {
+        let report = serde_json::from_slice::<Report>(line);
+        Hooked { seen: report.map(|report| crate::read(&report).1).unwrap_or_default(), ..Hooked::default() }
     }
 }
 

@@ -6,15 +6,18 @@ mod demo;
 mod error;
 mod out;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A host is started for every run and must cost little, so it never meets the argument parser.
-    let mut args = std::env::args_os().skip(1);
-    match (args.next().as_deref().and_then(|verb| verb.to_str()), args.next()) {
-        (Some("host"), Some(folder)) => oarlock_term::host_main(Path::new(&folder)),
-        (Some("scripted"), Some(script)) => oarlock_world::scripted::main(Path::new(&script)),
+    // A host is started for every run, and a hook for every step of an agent: they must cost little, so they never meet the
+    // argument parser.
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match (args.first().and_then(|verb| verb.to_str()), args.get(1)) {
+        (Some("host"), Some(folder)) => oarlock_term::host_main(Path::new(folder)),
+        (Some("hook"), _) => oarlock_world::hook::main(&args[1..]),
+        (Some("scripted"), Some(script)) => oarlock_world::scripted::main(Path::new(script)),
         _ => commands::main(),
     }
 }

@@ -8,6 +8,7 @@ mod bridge;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod git;
+pub mod hook;
 pub mod landing;
 mod observe;
 mod perform;
