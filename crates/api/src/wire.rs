@@ -134,6 +134,8 @@ pub struct Session {
     pub held_by: String,
     /// When the agent itself last gave a sign, by protocol or hook, in its present run; RFC 3339 in UTC.
     pub signal_at: Option<String>,
+    /// Since when an agent that should tell what it does has told nothing, RFC 3339 in UTC; null while all is as it should be.
+    pub silent_since: Option<String>,
     /// Its branch.
     pub branch: String,
     /// The branch it lands on, once known.

@@ -84,6 +84,21 @@ pub fn explain(session: &Session) -> (Status, Vec<Reason>) {
     (status, reasons)
 }
 
+/// How long an agent that tells of its turns may be silent in one before that is shown, in milliseconds: models think for a
+/// minute, and a tool at work explains itself.
+const SILENT_MS: u64 = 90_000;
+
+/// Returns since when an agent that should tell what it does has told nothing; `None` while it does, waits for somebody, or
+/// has a tool at work.
+#[must_use]
+pub fn silent_since(session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let tells = session.brief.as_ref().is_some_and(|brief| brief.agent.tells_of_turns);
+    let run = session.live_run().filter(|run| tells && run.tool.is_none())?;
+    let in_turn = matches!(run.activity, Activity::Unknown | Activity::Working);
+    let last = run.evidence.values().map(|last| last.at).max().unwrap_or(run.started_at);
+    (in_turn && now >= last.plus_ms(SILENT_MS)).then_some(last)
+}
+
 /// Returns the last word of each source on the present run, from the most to the least trusted.
 #[must_use]
 pub fn evidence(session: &Session) -> Vec<Reason> {

@@ -41,6 +41,7 @@ pub(crate) fn session(id: &SessionId, scope: &Scope<Session>) -> wire::Session {
         agent: brief.map(|brief| agent(&brief.agent)).unwrap_or_default(),
         held_by: brief.map(|brief| brief.agent.hold.word().to_owned()).unwrap_or_default(),
         signal_at: session.live_run().and_then(Run::signal_at).map(time),
+        silent_since: status::silent_since(session, crate::now()).map(time),
         branch: brief.map(|brief| brief.branch.clone()).unwrap_or_default(),
         base_branch: place.map(|place| place.base_branch.clone()),
         base: place.map(|place| place.base.0.clone()),
@@ -159,10 +160,15 @@ pub(crate) fn why(scope: &Scope<Session>, now: Timestamp) -> wire::Why {
         at: time(reason.at),
         age_ms: now.0.saturating_sub(reason.at.0),
     };
+    let silence = status::silent_since(&scope.state, now).map(|at| status::Reason {
+        says: "It has told nothing since: its hooks may not be called, or it hangs.".into(),
+        source: Source::Oarlock,
+        at,
+    });
     wire::Why {
         name: scope.state.name.0.clone(),
         status: status.word().into(),
-        reasons: reasons.into_iter().map(reason).collect(),
+        reasons: reasons.into_iter().chain(silence).map(reason).collect(),
         evidence: status::evidence(&scope.state).into_iter().map(reason).collect(),
     }
 }

@@ -52,17 +52,21 @@ fn row(session: &wire::Session, several: bool) -> Vec<String> {
         (Some(ahead), Some(dirty)) => format!("+{ahead} ~{dirty}"),
     };
     let status = session.outcome.as_ref().unwrap_or(&session.status);
-    let mut row = vec![
-        session.name.clone(),
-        paint(status),
-        work,
-        out::age(&session.created_at),
-        out::clean(&session.because),
-    ];
+    let mut row =
+        vec![session.name.clone(), paint(status), work, out::age(&session.created_at), because(session)];
     if several {
         row.insert(1, session.project.clone());
     }
     row
+}
+
+/// Returns why it has its status; an agent that should tell and does not is not taken at its last word.
+fn because(session: &wire::Session) -> String {
+    let because = out::clean(&session.because);
+    match &session.silent_since {
+        Some(since) => format!("{because} No sign of it for {}.", out::age(since)),
+        None => because,
+    }
 }
 
 /// Colours a status on a terminal: red needs a person, green is good, blue is under way.
