@@ -8,6 +8,10 @@ use oarlock_core::session::fact::Observation;
 use crate::launch::Plan;
 use crate::screen::Answer;
 
+/// The exit code of a bridge whose agent does not know the conversation it was to go on with (`EX_NOINPUT` of
+/// `sysexits.h`).
+pub const NO_CONVERSATION: u8 = 66;
+
 /// Speaks one agent's protocol over its standard input and output, line by line.
 pub trait Driver: Send {
     /// Returns what to do first: start the agent, greet it. The first prompt is said after this, by [`Driver::say`].

@@ -5,11 +5,16 @@
 //! [`oarlock_core::session::fact::Observation`].
 
 pub mod bridge;
+pub mod call;
+pub mod claude_code;
 pub mod drive;
 pub mod exec;
 pub mod launch;
+pub mod part;
 pub mod screen;
 pub mod scripted;
+#[cfg(test)]
+mod testing;
 
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::fact::{Claim, Hold, Observation, Showing, Source, TurnEnd};
@@ -153,7 +158,7 @@ pub trait Agent: Sync {
 }
 
 /// Every agent known, in the order they are shown.
-pub const REGISTRY: &[&dyn Agent] = &[&exec::Exec, &scripted::Scripted];
+pub const REGISTRY: &[&dyn Agent] = &[&claude_code::ClaudeCode, &exec::Exec, &scripted::Scripted];
 
 /// Returns the agent of a name.
 #[must_use]
