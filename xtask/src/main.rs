@@ -5,6 +5,7 @@
 // A program for terminals and CI logs: its standard output is what it is for.
 #![allow(clippy::print_stdout)]
 
+mod agents;
 mod bench;
 mod check;
 mod fuzz;
@@ -33,6 +34,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "openapi", help: openapi::HELP, run: openapi::run },
     Verb { name: "fuzz", help: fuzz::HELP, run: fuzz::run },
     Verb { name: "surface", help: surface::HELP, run: surface::run },
+    Verb { name: "agents", help: agents::HELP, run: agents::run },
     Verb { name: "bench", help: bench::HELP, run: bench::run },
 ];
 

@@ -1,0 +1,160 @@
+//! `cargo xtask agents`: real agent programs in pinned versions, for tests that drive them against a scripted model.
+//!
+//! It installs and finds them; how one is told where its model is, is the business of `crates/model`. It must not be
+//! needed to build or to test oarlock: where nothing can be installed it says so with an exit code of its own.
+
+mod install;
+mod table;
+
+use std::path::PathBuf;
+
+use crate::shell;
+use table::{Package, TABLE};
+
+/// Help.
+pub const HELP: &str = "Install real agent programs in pinned versions, and find them
+
+Usage: cargo xtask agents install [--light | --all] [NAME]...
+       cargo xtask agents which NAME
+       cargo xtask agents list
+
+install  brings them, and the Node they run on, into target/agents; what is there is left alone. Without a name it
+         brings those that are quick to start (--light); --all brings the rest too, 2.6 GB in all.
+which    prints the path of the program.
+list     prints each name, its version, and whether it is installed.
+
+OARLOCK_AGENTS names another folder. Exit code 69: it cannot be installed here, because npm or Python is missing or a
+package registry cannot be reached; a stage that needs them can then be skipped.";
+
+/// What a machine says that has no way to the packages: `EX_UNAVAILABLE` of sysexits.
+const UNAVAILABLE: i32 = 69;
+
+/// Why nothing came of it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It cannot be had on this machine at this time, and nobody is to blame.
+    Unavailable(String),
+    /// It failed.
+    Failed(String),
+}
+
+/// Carries out what is asked for.
+///
+/// # Errors
+/// When an argument is unknown, or it fails. Where nothing can be installed the process ends with its own code.
+pub fn run(args: &[String]) -> Result<bool, String> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["install", rest @ ..] => done(wanted(rest).map_err(Trouble::Failed).and_then(|p| install::all(&p))),
+        ["which", name] => which(named(name)?),
+        ["list"] => list(),
+        _ => Err("say what to do with them; see \"cargo xtask agents --help\"".into()),
+    }
+}
+
+fn done(outcome: Result<(), Trouble>) -> Result<bool, String> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(Trouble::Failed(why)) => Err(why),
+        Err(Trouble::Unavailable(why)) => {
+            eprintln!("error: {why}");
+            // A verb can only say yes or no, and neither is true.
+            std::process::exit(UNAVAILABLE);
+        }
+    }
+}
+
+/// Returns the packages that the arguments of `install` ask for, with what these run on.
+fn wanted(args: &[&str]) -> Result<Vec<&'static Package>, String> {
+    let names: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with("--")).collect();
+    let all = args.contains(&"--all");
+    if let Some(unknown) =
+        args.iter().find(|arg| arg.starts_with("--") && !["--all", "--light"].contains(arg))
+    {
+        return Err(format!("there is no option \"{unknown}\""));
+    }
+    for name in &names {
+        named(name)?;
+    }
+    let light = !all && (names.is_empty() || args.contains(&"--light"));
+    let is_wanted =
+        |p: &&Package| all || light && p.light || names.contains(&p.name) || p.name == table::NODE;
+    Ok(TABLE.iter().filter(is_wanted).collect())
+}
+
+fn named(name: &str) -> Result<&'static Package, String> {
+    let known = || TABLE.iter().map(|package| package.name).collect::<Vec<_>>().join(", ");
+    let found = TABLE.iter().find(|package| package.name == name);
+    found.ok_or_else(|| format!("there is no agent \"{name}\"; there are {}", known()))
+}
+
+fn which(package: &Package) -> Result<bool, String> {
+    let entry = entry(package);
+    if !entry.exists() {
+        let name = package.name;
+        return Err(format!(
+            "{name} {} is not installed; \"cargo xtask agents install {name}\" does it",
+            package.version
+        ));
+    }
+    println!("{}", entry.display());
+    Ok(true)
+}
+
+fn list() -> Result<bool, String> {
+    for package in TABLE {
+        let state = if entry(package).exists() { "installed" } else { "-" };
+        println!("{:<10} {:<10} {state}", package.name, package.version);
+    }
+    Ok(true)
+}
+
+/// Returns the folder that holds them all.
+fn folder() -> PathBuf {
+    std::env::var_os("OARLOCK_AGENTS")
+        .map_or_else(|| shell::root().join("target/agents"), |dir| shell::root().join(dir))
+}
+
+/// Returns the folder that a package has when it is complete.
+fn home(package: &Package) -> PathBuf {
+    folder().join(format!("{}-{}", package.name, package.version))
+}
+
+/// Returns where a package's program is, or would be.
+fn entry(package: &Package) -> PathBuf {
+    home(package).join("bin").join(package.program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(args: &[&str]) -> Vec<&'static str> {
+        wanted(args).expect("known").iter().map(|package| package.name).collect()
+    }
+
+    #[test]
+    fn who_names_nothing_gets_the_light_ones() {
+        assert_eq!(names(&[]), names(&["--light"]));
+        assert!(names(&[]).contains(&"claude") && !names(&[]).contains(&"aider"));
+        assert_eq!(names(&["--all"]).len(), TABLE.len());
+        assert_eq!(names(&["qwen"]), ["node", "qwen"], "most of them are scripts for Node");
+        assert!(names(&["--light", "qwen"]).contains(&"qwen"));
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_refused_by_name() {
+        assert!(
+            wanted(&["crush"])
+                .expect_err("unknown")
+                .starts_with("there is no agent \"crush\"; there are node,")
+        );
+        assert_eq!(wanted(&["--heavy"]).expect_err("unknown"), "there is no option \"--heavy\"");
+    }
+
+    #[test]
+    fn a_program_stands_in_a_folder_of_its_version() {
+        let claude = named("claude").expect("there");
+        assert!(entry(claude).ends_with(format!("claude-{}/bin/claude", claude.version)));
+    }
+}
