@@ -15,6 +15,7 @@ pub mod screen;
 pub mod scripted;
 #[cfg(test)]
 mod testing;
+pub mod streams;
 
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::fact::{Claim, Hold, Observation, Showing, Source, TurnEnd};
