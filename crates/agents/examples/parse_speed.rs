@@ -21,7 +21,9 @@ fn main() {
         for file in std::fs::read_dir(samples.join(agent).join("stream")).unwrap().flatten() {
             if file.path().extension().is_some_and(|end| end == "jsonl") {
                 let bytes = std::fs::read(file.path()).unwrap();
-                lines.extend(bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Vec::from));
+                lines.extend(
+                    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Vec::from),
+                );
             }
         }
         let size: usize = lines.iter().map(Vec::len).sum();

@@ -31,7 +31,7 @@ pub trait Driver: Send {
     fn interrupt(&mut self) -> Vec<Step>;
 
     /// Takes in that the agent's process ended, with its exit code (`None` for a signal) and the end of its standard
-    /// error. Steps without a [`Step::Start`] end the bridge.
+    /// error. Steps without a [`Step::Start`] or a [`Step::Stay`] end the bridge.
     fn ended(&mut self, code: Option<i32>, stderr: &str) -> Vec<Step>;
 }
 
@@ -55,6 +55,11 @@ pub enum Step {
     Send(String),
     /// Close the agent's standard input.
     CloseInput,
+    /// End the agent's process, and what it started: the turn is interrupted. [`Driver::ended`] follows, as when it ends by
+    /// itself.
+    Stop,
+    /// Stay although no process runs: the next begins with what is said next.
+    Stay,
     /// The agent was seen doing something.
     Observe(Observation),
     /// A record of usage exactly as the agent gave it, at most a few kilobytes: kept beside what was made of it.

@@ -16,6 +16,7 @@ pub mod scripted;
 #[cfg(test)]
 mod testing;
 pub mod streams;
+pub mod turns;
 
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::fact::{Claim, Hold, Observation, Showing, Source, TurnEnd};
