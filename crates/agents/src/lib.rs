@@ -7,8 +7,13 @@
 pub mod bridge;
 pub mod call;
 pub mod claude_code;
+pub mod aider;
+pub mod amp;
+pub mod cursor;
 pub mod drive;
 pub mod exec;
+pub mod goose;
+pub mod grok;
 pub mod launch;
 pub mod part;
 pub mod screen;
@@ -63,6 +68,38 @@ impl Hooked {
     }
 }
 
+/// Something that may be asked of an agent's launch, and that some agents have no word for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The model.
+    Model,
+    /// That edits of files need no permission.
+    AcceptEdits,
+    /// That the agent judges what is harmless.
+    Auto,
+    /// That nothing needs a permission.
+    Bypass,
+    /// Standing rules.
+    Rules,
+    /// Arguments of the user's.
+    Args,
+    /// Going on with a conversation.
+    Resume,
+}
+
+impl Asked {
+    /// All of them.
+    pub const ALL: &'static [Asked] = &[
+        Asked::Model,
+        Asked::AcceptEdits,
+        Asked::Auto,
+        Asked::Bypass,
+        Asked::Rules,
+        Asked::Args,
+        Asked::Resume,
+    ];
+}
+
 /// A translator for one agent program.
 pub trait Agent: Sync {
     /// Returns the name people give with `--agent`.
@@ -107,6 +144,12 @@ pub trait Agent: Sync {
     /// in; none when that cannot be told.
     fn login(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Returns what its command line has no word for when it is held so: asked for, it is left out, and a person is told.
+    /// Agents that bring their own program know nothing but their prompt.
+    fn cannot(&self, _hold: Hold) -> &'static [Asked] {
+        if self.programs().is_empty() { Asked::ALL } else { &[] }
     }
 
     /// Returns what to run for a hold of [`Hold::Terminal`] or [`Hold::Process`].
@@ -161,6 +204,15 @@ pub trait Agent: Sync {
 
 /// Every agent known, in the order they are shown.
 pub const REGISTRY: &[&dyn Agent] = &[&claude_code::ClaudeCode, &exec::Exec, &scripted::Scripted];
+pub const REGISTRY: &[&dyn Agent] = &[
+    &cursor::Cursor,
+    &grok::Grok,
+    &aider::Aider,
+    &goose::Goose,
+    &amp::Amp,
+    &exec::Exec,
+    &scripted::Scripted,
+];
 
 /// Returns the agent of a name.
 #[must_use]

@@ -21,6 +21,7 @@ use oarlock_core::session::fact::{Observation, TurnEnd};
 use oarlock_core::text;
 use serde::Deserialize;
 
+use crate::ID_CHARS_MAX;
 use crate::drive::{Show, Step};
 use loose::Text;
 
@@ -80,18 +81,34 @@ pub fn ended(said: Option<TurnEnd>, code: Option<i32>, stderr: &str) -> TurnEnd 
     }
 }
 
-/// What a tool is called with, as far as one line about it needs. Agents name these alike.
+/// What a tool is called with, as far as one line about it needs: its names in several agents' tools.
+///
+/// Each has its own field: a call may have two of them, and an alias met twice is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Input<'a> {
-    #[serde(borrow, alias = "cmd")]
+    #[serde(borrow)]
     command: Text<'a>,
-    #[serde(borrow, alias = "filePath", alias = "path", alias = "absolute_path", alias = "target_file")]
+    #[serde(borrow)]
+    cmd: Text<'a>,
+    #[serde(borrow)]
     file_path: Text<'a>,
-    #[serde(borrow, alias = "glob_pattern")]
+    #[serde(borrow, rename = "filePath")]
+    file_path_camel: Text<'a>,
+    #[serde(borrow)]
+    absolute_path: Text<'a>,
+    #[serde(borrow)]
+    target_file: Text<'a>,
+    #[serde(borrow)]
+    path: Text<'a>,
+    #[serde(borrow)]
     pattern: Text<'a>,
-    #[serde(borrow, alias = "search_term")]
+    #[serde(borrow)]
+    glob_pattern: Text<'a>,
+    #[serde(borrow)]
     query: Text<'a>,
+    #[serde(borrow)]
+    search_term: Text<'a>,
     #[serde(borrow)]
     url: Text<'a>,
     #[serde(borrow)]
@@ -103,28 +120,31 @@ pub(crate) struct Input<'a> {
 /// Returns a tool's call in one line: `Bash: git push`, `Write src/a.rs`.
 pub(crate) fn what(name: &str, input: &Input<'_>) -> String {
     let line = |words: &str| text::line(words.trim(), WHAT_CHARS_MAX);
-    if !input.command.is_empty() {
-        return line(&format!("{name}: {}", &*input.command));
+    let first = |all: &[&Text<'_>]| all.iter().find(|one| !one.is_empty()).map(|one| one.to_string());
+    if let Some(command) = first(&[&input.command, &input.cmd]) {
+        return line(&format!("{name}: {command}"));
     }
-    if !input.file_path.is_empty() {
-        return line(&format!("{name} {}", &*input.file_path));
-    }
-    let others = [&input.pattern, &input.query, &input.url, &input.description, &input.prompt];
-    match others.into_iter().find(|other| !other.is_empty()) {
-        Some(other) => line(&format!("{name}: {}", &**other)),
-        None => line(name),
+    let searches = [&input.pattern, &input.glob_pattern, &input.query, &input.search_term];
+    let paths =
+        [&input.file_path, &input.file_path_camel, &input.absolute_path, &input.target_file, &input.path];
+    let others = [&input.url, &input.description, &input.prompt];
+    match (first(&searches), first(&paths), first(&others)) {
+        (Some(other), _, _) | (None, None, Some(other)) => line(&format!("{name}: {other}")),
+        (None, Some(path), _) => line(&format!("{name} {path}")),
+        (None, None, None) => line(name),
     }
 }
 
 /// Returns the steps of a tool's start.
 pub(crate) fn tool_started(id: &str, name: &str, what: String) -> [Step; 2] {
-    let started = Observation::ToolStarted { id: id.into(), name: name.into(), what: what.clone() };
+    let name = text::line(name, ID_CHARS_MAX);
+    let started = Observation::ToolStarted { id: text::line(id, ID_CHARS_MAX), name, what: what.clone() };
     [Step::Observe(started), Step::Show(Show::Tool(what))]
 }
 
 /// Returns the steps of a tool's end.
 pub(crate) fn tool_ended(id: &str, ok: bool, output: &str) -> Vec<Step> {
-    let mut steps = vec![Step::Observe(Observation::ToolEnded { id: id.into(), ok })];
+    let mut steps = vec![Step::Observe(Observation::ToolEnded { id: text::line(id, ID_CHARS_MAX), ok })];
     steps.extend(shown(output).map(|cut| Step::Show(Show::Output(cut))));
     steps
 }

@@ -6,9 +6,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use oarlock_core::text;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::ID_CHARS_MAX;
 
 /// A text; empty when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +26,9 @@ impl std::ops::Deref for Text<'_> {
 }
 
 impl Text<'_> {
-    /// Returns it, unless it is empty.
+    /// Returns it as a name, cleaned and cut, unless it is empty.
     pub(crate) fn some(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| self.0.clone().into_owned())
+        (!self.0.is_empty()).then(|| text::line(&self.0, ID_CHARS_MAX))
     }
 }
 
