@@ -14,6 +14,9 @@ use crate::{Agent, Asked};
 const PROMPT: &str = "^(ask|code|architect|context|help|diff|whole|udiff)?( ?multi)?> ?$";
 /// The end of its questions: `(Y)es/(N)o [Yes]: `.
 const ASKS: &str = r"\(Y\)es/\(N\)o.*\[(Yes|No)\]: ?$";
+/// Where it caches what it knows of the files of a repository, in the workspace. A file in its place makes it keep the
+/// cache in memory: as a folder it would be in the way of every `git status`, and in a commit one day.
+const CACHE: &str = ".aider.tags.cache.v4";
 /// Where its rules are, in the run's folder.
 const RULES: &str = "rules.md";
 
@@ -82,7 +85,7 @@ impl Agent for Aider {
                 "--no-check-update",
                 "--no-show-release-notes",
                 "--no-show-model-warnings",
-                "--analytics-disable",
+                "--no-analytics",
                 "--no-gitignore",
                 "--no-detect-urls",
             ]
@@ -100,7 +103,10 @@ impl Agent for Aider {
         if launch.permissions == Permissions::Bypass {
             argv.push("--yes-always".into());
         }
-        let mut files = Vec::new();
+        let mut files = vec![Plant {
+            place: Place::Workspace(CACHE.into()),
+            what: What::Text("In the place of aider's cache.\n".into()),
+        }];
         if !launch.rules.is_empty() {
             argv.push(format!("--read={}/{RULES}", launch.folder));
             files.push(Plant { place: Place::Run(RULES.into()), what: What::Text(launch.rules.into()) });
