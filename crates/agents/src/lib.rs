@@ -10,6 +10,8 @@ pub mod claude_code;
 pub mod aider;
 pub mod amp;
 pub mod cursor;
+pub mod acp;
+pub mod copilot;
 pub mod drive;
 pub mod exec;
 pub mod goose;
@@ -22,6 +24,12 @@ pub mod scripted;
 mod testing;
 pub mod streams;
 pub mod turns;
+pub mod lenient;
+pub mod opencode;
+pub mod payload;
+pub mod screen;
+pub mod scripted;
+pub mod trouble;
 
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::fact::{Claim, Hold, Observation, Showing, Source, TurnEnd};
@@ -213,6 +221,8 @@ pub const REGISTRY: &[&dyn Agent] = &[
     &exec::Exec,
     &scripted::Scripted,
 ];
+pub const REGISTRY: &[&dyn Agent] =
+    &[&opencode::Opencode, &copilot::Copilot, &exec::Exec, &scripted::Scripted];
 
 /// Returns the agent of a name.
 #[must_use]
