@@ -43,8 +43,8 @@ const LOGIN_NEEDED: i64 = -32000;
 pub struct Quirks {
     /// How the agent is called in sentences.
     pub title: &'static str,
-    /// The session mode for what it may do; `None` leaves its own.
-    pub mode: fn(Permissions) -> Option<&'static str>,
+    /// The session mode for what it may do, by whether the conversation is an earlier one; `None` leaves its own.
+    pub mode: fn(Permissions, bool) -> Option<&'static str>,
     /// A setting of the session for what it may do: its id and value.
     pub setting: fn(Permissions) -> Option<(&'static str, &'static str)>,
     /// The setting that is the model, when its command line takes none.
@@ -232,17 +232,19 @@ impl Acp {
             self.quirks.title,
             if earlier.is_some() { ", and knows what was said before" } else { "" }
         ));
-        self.settle(answer, &settings);
+        self.settle(answer, &settings, earlier.is_some());
         self.go_on();
     }
 
     /// Sets what the session is to be like, as far as it is not so already.
-    fn settle(&mut self, answer: &Opened<'_>, settings: &[ConfigOption<'_>]) {
+    fn settle(&mut self, answer: &Opened<'_>, settings: &[ConfigOption<'_>], is_resumed: bool) {
         let session = self.session.clone().unwrap_or_default();
-        if let Some(mode) = (self.quirks.mode)(self.permissions) {
+        if let Some(mode) = (self.quirks.mode)(self.permissions, is_resumed) {
             let modes = answer.modes.as_ref();
             let offered: Vec<Named<'_>> = members(modes.and_then(|modes| modes.available_modes));
-            let is_so = modes.is_some_and(|modes| word(modes.current_mode_id.as_ref()) == mode);
+            // What an agent says of a conversation taken up need not be so (Kimi Code 2.1.0).
+            let is_so =
+                !is_resumed && modes.is_some_and(|modes| word(modes.current_mode_id.as_ref()) == mode);
             if !is_so && offered.iter().any(|offer| word(offer.id.as_ref()) == mode) {
                 let what = format!("the mode {mode}");
                 self.request(
@@ -363,7 +365,7 @@ impl Acp {
     fn requested(&mut self, id: &str, line: &Line<'_>) {
         let method = word(line.method.as_ref());
         if method == "session/request_permission" {
-            self.permission_requested(id, &read(line.params));
+            self.permission_requested(id, read(line.params));
             return;
         }
         let why = match method.split_once('/') {
@@ -400,7 +402,7 @@ impl Driver for Acp {
             return Vec::new();
         }
         match (line.method.is_some(), line.id) {
-            (true, Some(id)) if id.get().len() <= RPC_ID_BYTES_MAX => self.requested(id.get(), &line),
+            (true, Some(id)) if is_id(id.get()) => self.requested(id.get(), &line),
             (true, None) if word(line.method.as_ref()) == "session/update" => {
                 let updated = line.params.and_then(|raw| serde_json::from_str::<Updated<'_>>(raw.get()).ok());
                 if let Some(updated) = updated
@@ -476,6 +478,11 @@ impl Driver for Acp {
     }
 }
 
+/// Tells whether JSON is what may name a request: a short string or a whole number.
+fn is_id(json: &str) -> bool {
+    json.len() <= RPC_ID_BYTES_MAX && (json.starts_with('"') || json.parse::<i64>().is_ok())
+}
+
 /// Returns an error in words: its message and, where that says little, what is beside it.
 fn said(error: &Error<'_>) -> String {
     let beside = error.data.map_or("", |data| data.get());
@@ -490,7 +497,9 @@ fn said(error: &Error<'_>) -> String {
 fn is_missing(error: &Error<'_>, words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     error.code == Some(-32002)
-        || ["not found", "no such", "does not exist", "unknown session"].iter().any(|w| words.contains(w))
+        || ["not found", "no such", "no previous session", "does not exist", "unknown session"]
+            .iter()
+            .any(|w| words.contains(w))
 }
 
 /// Returns the model's name: some have an internal value and a name for people.

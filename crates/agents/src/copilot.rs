@@ -17,7 +17,7 @@ pub struct Copilot;
 const QUIRKS: Quirks = Quirks {
     title: "Copilot",
     // What needs no permission is on its command line; its modes are ways of working.
-    mode: |_| None,
+    mode: |_, _| None,
     setting: |_| None,
     model_setting: None,
     logins: &[],

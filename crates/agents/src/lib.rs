@@ -16,6 +16,8 @@ pub mod drive;
 pub mod exec;
 pub mod goose;
 pub mod grok;
+pub mod gemini;
+pub mod kimi;
 pub mod launch;
 pub mod part;
 pub mod screen;
@@ -27,6 +29,7 @@ pub mod turns;
 pub mod lenient;
 pub mod opencode;
 pub mod payload;
+pub mod qwen;
 pub mod screen;
 pub mod scripted;
 pub mod trouble;
@@ -223,6 +226,15 @@ pub const REGISTRY: &[&dyn Agent] = &[
 ];
 pub const REGISTRY: &[&dyn Agent] =
     &[&opencode::Opencode, &copilot::Copilot, &exec::Exec, &scripted::Scripted];
+pub const REGISTRY: &[&dyn Agent] = &[
+    &opencode::Opencode,
+    &gemini::Gemini,
+    &qwen::Qwen,
+    &copilot::Copilot,
+    &kimi::Kimi,
+    &exec::Exec,
+    &scripted::Scripted,
+];
 
 /// Returns the agent of a name.
 #[must_use]

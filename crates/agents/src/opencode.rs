@@ -22,7 +22,7 @@ pub struct Opencode;
 const QUIRKS: Quirks = Quirks {
     title: "opencode",
     // What needs no permission is in its configuration; its modes are kinds of agents.
-    mode: |_| None,
+    mode: |_, _| None,
     setting: |_| None,
     model_setting: None,
     logins: &[],

@@ -1,12 +1,12 @@
 //! What hooks of several agents have in common: the call of a tool, named and in one line. It must not know any agent.
 
+use oarlock_core::session::fact::Observation;
+use oarlock_core::text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::lenient::{Text, maybe, word};
-use oarlock_core::text;
-
-use crate::NOTE_CHARS_MAX;
+use crate::lenient::{Text, maybe, members, word};
+use crate::{ID_CHARS_MAX, NOTE_CHARS_MAX};
 
 /// What a tool was called with, as far as it says in short what for.
 #[derive(Debug, Default, Deserialize)]
@@ -82,8 +82,156 @@ impl<'a> ToolCall<'a> {
             }
             (command, _) => fnv(&["command", command]),
         };
-        format!("call-{hash:016x}")
+        name_of(hash)
     }
+}
+
+/// A payload in the shape that Claude Code's hooks began with and others took up.
+#[derive(Debug, Default, Deserialize)]
+pub struct Payload<'a> {
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    session_id: Option<Text<'a>>,
+    /// The working directory.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub cwd: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    model: Option<Text<'a>>,
+    /// What the agent was told.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub prompt: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    tool_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    tool_input: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    tool_response: Option<ToolResponse<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    tool_call_id: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    tool_use_id: Option<Text<'a>>,
+    /// Set in what a helper of the agent does.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub agent_id: Option<Text<'a>>,
+    /// The kind of a notification.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub notification_type: Option<Text<'a>>,
+    /// A notification's words.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub message: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    details: Option<Details<'a>>,
+    /// Why something ended.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub reason: Option<Text<'a>>,
+    /// An error, in whatever shape.
+    #[serde(borrow, default)]
+    pub error: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ToolResponse<'a> {
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// What a dialog is about, as Gemini CLI's notification of it says.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Details<'a> {
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    title: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    command: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "filePath", deserialize_with = "maybe")]
+    file_path: Option<Text<'a>>,
+}
+
+impl Details<'_> {
+    /// Returns the dialog in one line.
+    #[must_use]
+    pub fn what(&self, cwd: &str, message: &str) -> String {
+        match (word(self.command.as_ref()), word(self.file_path.as_ref()), word(self.title.as_ref())) {
+            ("", "", "") => message.into(),
+            ("", "", title) => title.into(),
+            ("", path, _) => format!("Edit {}", seen_from(path, cwd)),
+            (command, ..) => format!("Shell: {command}"),
+        }
+    }
+
+    /// Returns the fingerprint of the call it is about; `None` when it does not say enough for one.
+    #[must_use]
+    pub fn ask(&self) -> Option<String> {
+        match (word(self.command.as_ref()), word(self.file_path.as_ref())) {
+            ("", "") => None,
+            ("", path) => Some(name_of(fnv(&["path", path]))),
+            (command, _) => Some(name_of(fnv(&["command", command]))),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Questions<'a> {
+    #[serde(borrow, default)]
+    questions: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Question<'a> {
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    question: Option<Text<'a>>,
+}
+
+impl<'a> Payload<'a> {
+    /// Returns the tool's call it is about.
+    #[must_use]
+    pub fn call(&self) -> ToolCall<'_> {
+        ToolCall { name: word(self.tool_name.as_ref()), input: self.tool_input }
+    }
+
+    /// Returns that the agent is up.
+    #[must_use]
+    pub fn started(&self) -> Observation {
+        let id =
+            |text: Option<&Text<'_>>| Some(text::line(word(text), ID_CHARS_MAX)).filter(|id| !id.is_empty());
+        Observation::Started {
+            conversation: id(self.session_id.as_ref()),
+            model: id(self.model.as_ref()),
+            version: None,
+        }
+    }
+
+    /// Tells whether the tool says that it failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        let error = self.tool_response.as_ref().and_then(|response| response.error);
+        error.is_some_and(|error| !matches!(error.get(), "null" | "false" | "\"\""))
+    }
+
+    /// Returns what a dialog is about.
+    #[must_use]
+    pub fn details(&self) -> Details<'a> {
+        self.details.clone().unwrap_or_default()
+    }
+
+    /// Returns the first question of a tool that asks some.
+    #[must_use]
+    pub fn questions(&self) -> String {
+        let asked: Questions<'_> =
+            self.tool_input.and_then(|input| serde_json::from_str(input.get()).ok()).unwrap_or_default();
+        let asked: Vec<Question<'_>> = members(asked.questions);
+        text::line(asked.first().map_or("", |first| word(first.question.as_ref())), NOTE_CHARS_MAX)
+    }
+}
+
+/// Returns the name of the call a payload is about: the model's own, or one made of what it does.
+#[must_use]
+pub fn call_id(payload: &Payload<'_>) -> String {
+    let ids = [&payload.tool_call_id, &payload.tool_use_id];
+    let id = ids.into_iter().map(|id| word(id.as_ref())).find(|id| !id.is_empty());
+    id.map_or_else(|| payload.call().fingerprint(), |id| text::line(id, ID_CHARS_MAX))
+}
+
+fn name_of(hash: u64) -> String {
+    format!("call-{hash:016x}")
 }
 
 /// Returns a path as it is seen from a folder.

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::NOTE_CHARS_MAX;
 use crate::drive::{Say, Show, Step};
-use crate::lenient::{members, word};
+use crate::lenient::{Text, members, word};
 use crate::screen::Answer;
 
 use super::Acp;
-use super::wire::{self, Asked, PermissionOption};
+use super::wire::{self, Asked, Block, PermissionOption, Update};
 
 /// Most permissions open at once: tools asked for side by side are a few.
 const ASKS_MAX: usize = 64;
@@ -43,12 +43,28 @@ fn chosen(option: Option<&str>) -> Value {
     }
 }
 
+/// Gives a call that is only named the words beside it for a title: some say only there what they ask for.
+fn name_by_content<'a>(update: &mut Update<'a>) {
+    if update.raw_input.is_some() || word(update.title.as_ref()).contains(char::is_whitespace) {
+        return;
+    }
+    let blocks: Vec<Block<'a>> = members(update.content);
+    let Some(block) = blocks.into_iter().next() else { return };
+    let inner: Block<'a> = wire::read(block.content);
+    if let Some(Text(words)) = inner.text {
+        let what = words.strip_prefix("Requesting approval to ").unwrap_or(&words);
+        let what = what.strip_prefix("Running: ").unwrap_or(what);
+        update.title = Some(Text(what.to_owned().into()));
+    }
+}
+
 impl Acp {
-    pub(super) fn permission_requested(&mut self, rpc: &str, asked: &Asked<'_>) {
+    pub(super) fn permission_requested(&mut self, rpc: &str, mut asked: Asked<'_>) {
         let mut call = String::new();
         let mut what = String::from("to go on");
         let mut is_free = self.permissions == Permissions::Bypass;
-        if let Some(update) = &asked.tool_call {
+        if let Some(update) = &mut asked.tool_call {
+            name_by_content(update);
             call = self.learn_call(update, true);
             if let Some(known) = self.calls.iter().find(|known| known.id == call) {
                 what = text::line(&known.what, NOTE_CHARS_MAX);
