@@ -213,11 +213,18 @@ fn respond(status: u16, body: HttpBody) -> Response {
 
 /// Returns a document that breaks off in its middle, and takes the connection with it.
 fn broken(text: String) -> HttpBody {
-    let half = text.as_bytes()[..text.len() / 2].to_vec();
-    HttpBody::from_stream(stream::iter([Ok(Bytes::from(half)), Err(cut())]))
+    let half = Bytes::from(text.as_bytes()[..text.len() / 2].to_vec());
+    HttpBody::from_stream(stream::unfold(Some(half), async |half| match half {
+        Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),
+        Some(_) => Some((Err(cut().await), None)),
+        None => None,
+    }))
 }
 
-fn cut() -> io::Error {
+/// Returns what breaks a connection, once what was written before is on its way.
+async fn cut() -> io::Error {
+    // A break takes what is still in buffers with it, and these are emptied when a body has nothing for the moment.
+    tokio::task::yield_now().await;
     io::Error::new(io::ErrorKind::ConnectionAborted, "the script cuts the connection")
 }
 
@@ -239,7 +246,7 @@ impl Flow {
             if self.cut {
                 self.next = self.events.len();
                 self.cut = false;
-                return Some((Err(cut()), self));
+                return Some((Err(cut().await), self));
             }
         }
         let event = self.events.get(self.next)?;
