@@ -5,6 +5,7 @@
 
 mod install;
 mod table;
+mod tries;
 
 use std::path::PathBuf;
 
@@ -12,16 +13,18 @@ use crate::shell;
 use table::{Package, TABLE};
 
 /// Help.
-pub const HELP: &str = "Install real agent programs in pinned versions, and find them
+pub const HELP: &str = "Install real agent programs in pinned versions, find them, try them
 
 Usage: cargo xtask agents install [--light | --all] [NAME]...
        cargo xtask agents which NAME
        cargo xtask agents list
+       cargo xtask agents try [NAME]...
 
 install  brings them, and the Node they run on, into target/agents; what is there is left alone. Without a name it
          brings those that are quick to start (--light); --all brings the rest too, 2.6 GB in all.
 which    prints the path of the program.
 list     prints each name, its version, and whether it is installed.
+try      has each that is installed, or those named, do a task against a scripted model, and looks at the commit.
 
 OARLOCK_AGENTS names another folder. Exit code 69: it cannot be installed here, because npm or Python is missing or a
 package registry cannot be reached; a stage that needs them can then be skipped.";
@@ -48,6 +51,9 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         ["install", rest @ ..] => done(wanted(rest).map_err(Trouble::Failed).and_then(|p| install::all(&p))),
         ["which", name] => which(named(name)?),
         ["list"] => list(),
+        ["try", rest @ ..] => {
+            tries::run(&rest.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?)
+        }
         _ => Err("say what to do with them; see \"cargo xtask agents --help\"".into()),
     }
 }

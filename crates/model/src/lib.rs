@@ -26,6 +26,7 @@
 //! **Exactly once.** A text between `[[msg:ID]]` and `[[end:ID]]` in a user's message is measured: [`Seen::marks`] tells
 //! how often it stood in one conversation, its length, and its SHA-256.
 //!
+//! [`drive`] tells what an agent program must find around itself to come here.
 //!
 //!
 //! Dev only. It must not be used by anything that ships, and it must know nothing of oarlock.
@@ -33,6 +34,7 @@
 pub mod choice;
 pub mod desk;
 pub mod dialog;
+pub mod drive;
 pub mod script;
 pub mod seen;
 pub mod server;

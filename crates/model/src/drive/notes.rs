@@ -1,0 +1,1 @@
+//! What the programs were found to do.
