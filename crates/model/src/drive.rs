@@ -189,7 +189,7 @@ mod tests {
     fn a_folder_with_quotes_breaks_no_file() {
         for (path, text) in Agent::ALL.into_iter().flat_map(|agent| setup(agent).files) {
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("json") => drop(serde_json::from_str::<serde_json::Value>(&text).expect("JSON")),
+                Some("json") | None => drop(serde_json::from_str::<serde_json::Value>(&text).expect("JSON")),
                 Some("toml") => drop(text.parse::<toml_edit::DocumentMut>().expect("TOML")),
                 other => panic!("{other:?}"),
             }

@@ -189,13 +189,18 @@ fn shape(schema: &Value, name: &str, ask: &Ask, depth: usize) -> Value {
             };
             ask.options.iter().map(one).collect()
         }
+        // Copilot's tool wants the schema of a form.
+        "requestedSchema" => {
+            let choice = json!({"type": "string", "title": "Choice", "enum": ask.options});
+            json!({"properties": {"choice": choice}, "required": ["choice"]})
+        }
         "question" | "prompt" | "message" | "label" | "description" | "value" => json!(ask.question),
         "header" | "title" => json!("Choice"),
         "id" => json!("choice"),
         _ => match field(schema, "properties").as_object() {
             Some(properties) => {
                 let required = items(field(schema, "required"));
-                let known = ["questions", "options", "choices", "question", "header"];
+                let known = ["questions", "options", "choices", "question", "header", "requestedSchema"];
                 let wanted = |name: &str| known.contains(&name) || required.iter().any(|r| r == name);
                 let filled = properties.iter().filter(|(name, _)| wanted(name));
                 filled.map(|(name, inner)| (name.clone(), shape(inner, name, ask, depth + 1))).collect()
@@ -283,6 +288,11 @@ mod tests {
         let schema = json!({"properties": {"question": {}, "choices": {"items": {"type": "string"}}}});
         let found = arguments(map(&ask, &dialog("ask_user", schema), &words()));
         assert_eq!(found, json!({"question": "Which?", "choices": ["tea", "a.txt"]}));
+        let schema = json!({"properties": {"message": {}, "requestedSchema": {}}, "required": ["message"]});
+        let found = arguments(map(&ask, &dialog("ask_user", schema), &words()));
+        let choice = json!({"type": "string", "title": "Choice", "enum": ["tea", "a.txt"]});
+        let form = json!({"properties": {"choice": choice}, "required": ["choice"]});
+        assert_eq!(found, json!({"message": "Which?", "requestedSchema": form}));
         assert_eq!(map(&ask, &Dialog::default(), &words()), Mapped::Say("Which? tea or a.txt".into()));
     }
 

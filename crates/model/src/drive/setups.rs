@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::{Agent, KEY, Place, Setup};
+use crate::choice::sha256;
 
 /// The model of those who take any.
 const MODEL: &str = "scripted";
@@ -101,6 +102,10 @@ fn codex(place: &Place) -> Setup {
         projects.insert(&text(folder), Item::Table(project));
     }
     config["projects"] = Item::Table(projects);
+    // Without it the tool that asks a person is offered, and refuses in the mode that everybody uses.
+    let mut features = Table::new();
+    features["default_mode_request_user_input"] = value(true);
+    config["features"] = Item::Table(features);
     Setup {
         env: env(&[("SCRIPTED_API_KEY", KEY)]),
         files: vec![(PathBuf::from(".codex/config.toml"), config.to_string())],
@@ -196,8 +201,17 @@ fn kimi(place: &Place) -> Setup {
             ("KIMI_MODEL_BASE_URL", &format!("{}/v1", place.url)),
             ("KIMI_CODE_NO_AUTO_UPDATE", "1"),
         ]),
-        ..Setup::default()
+        files: place.trusted.iter().map(|folder| kimi_trust(folder)).collect(),
+        path_dirs: vec![],
     }
+}
+
+/// Returns the file by which Kimi knows that a folder is trusted; what is below needs files of its own.
+fn kimi_trust(folder: &Path) -> (PathBuf, String) {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let hash = sha256(text(folder).as_bytes());
+    let path = format!(".kimi-code/workspace-trust/wd_{name}_{}", &hash[..12]);
+    (PathBuf::from(path), json!({"root": text(folder), "trustedAt": 1_700_000_000_000_u64}).to_string())
 }
 
 fn aider(place: &Place) -> Setup {
