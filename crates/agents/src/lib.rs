@@ -4,35 +4,33 @@
 //! (see [`oarlock_core::session::fact::Hold`]), what is seen of it comes out in one vocabulary:
 //! [`oarlock_core::session::fact::Observation`].
 
+pub mod acp;
+pub mod aider;
+pub mod amp;
 pub mod bridge;
 pub mod call;
 pub mod claude_code;
-pub mod aider;
-pub mod amp;
-pub mod cursor;
-pub mod acp;
 pub mod copilot;
+pub mod cursor;
 pub mod drive;
 pub mod exec;
+pub mod gemini;
 pub mod goose;
 pub mod grok;
-pub mod gemini;
 pub mod kimi;
 pub mod launch;
-pub mod part;
-pub mod screen;
-pub mod scripted;
-#[cfg(test)]
-mod testing;
-pub mod streams;
-pub mod turns;
 pub mod lenient;
 pub mod opencode;
+pub mod part;
 pub mod payload;
 pub mod qwen;
 pub mod screen;
 pub mod scripted;
+pub mod streams;
+#[cfg(test)]
+mod testing;
 pub mod trouble;
+pub mod turns;
 
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::fact::{Claim, Hold, Observation, Showing, Source, TurnEnd};
@@ -214,24 +212,18 @@ pub trait Agent: Sync {
 }
 
 /// Every agent known, in the order they are shown.
-pub const REGISTRY: &[&dyn Agent] = &[&claude_code::ClaudeCode, &exec::Exec, &scripted::Scripted];
 pub const REGISTRY: &[&dyn Agent] = &[
-    &cursor::Cursor,
-    &grok::Grok,
-    &aider::Aider,
-    &goose::Goose,
-    &amp::Amp,
-    &exec::Exec,
-    &scripted::Scripted,
-];
-pub const REGISTRY: &[&dyn Agent] =
-    &[&opencode::Opencode, &copilot::Copilot, &exec::Exec, &scripted::Scripted];
-pub const REGISTRY: &[&dyn Agent] = &[
+    &claude_code::ClaudeCode,
     &opencode::Opencode,
     &gemini::Gemini,
     &qwen::Qwen,
     &copilot::Copilot,
+    &cursor::Cursor,
+    &grok::Grok,
     &kimi::Kimi,
+    &aider::Aider,
+    &goose::Goose,
+    &amp::Amp,
     &exec::Exec,
     &scripted::Scripted,
 ];

@@ -63,6 +63,7 @@ struct Kept {
     permissions: Permissions,
     rules: String,
     args: Vec<String>,
+    git_dirs: Vec<String>,
     oarlock: String,
     is_root: bool,
 }
@@ -84,6 +85,7 @@ impl Turns {
             permissions: launch.permissions,
             rules: launch.rules.into(),
             args: launch.args.to_vec(),
+            git_dirs: launch.git_dirs.to_vec(),
             oarlock: launch.oarlock.into(),
             is_root: launch.is_root,
         };
@@ -126,6 +128,7 @@ impl Turns {
             rules: &kept.rules,
             args: &kept.args,
             command: None,
+            git_dirs: &kept.git_dirs,
             oarlock: &kept.oarlock,
             is_root: kept.is_root,
         };
@@ -236,6 +239,7 @@ mod tests {
 
     fn turns(way: Way) -> Turns {
         let launch = Launch {
+            git_dirs: &[],
             hold: Hold::Protocol,
             program: "agent",
             version: None,
