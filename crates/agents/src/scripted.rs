@@ -37,7 +37,8 @@ impl Agent for Scripted {
             Answer::Allow | Answer::AllowAlways => ("y", None),
             Answer::Deny(why) => ("n", Some(why.clone()).filter(|why| !why.is_empty())),
             Answer::Words(words) => {
-                return Some(Keys { guard: Guard::default(), keys: format!("{words}\r"), then_say: None });
+                let guard = Guard { shows: vec![".".into()], rows: 1, ..Guard::default() };
+                return Some(Keys { guard, keys: format!("{words}\r"), then_say: None });
             }
         };
         let guard = Guard { shows: vec![r"^May I .*\? \(y/n\)$".into()], rows: 1, ..Guard::default() };
