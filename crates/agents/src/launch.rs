@@ -17,6 +17,9 @@ pub struct Launch<'a> {
     pub version: Option<Version>,
     /// The workspace's absolute path. It is the working directory.
     pub workspace: &'a str,
+    /// Absolute paths of folders outside the workspace that git writes to when work is committed in it: of a linked worktree
+    /// its own and the repository's; none of a clone. Agents with a sandbox of their own must be let into them.
+    pub git_dirs: &'a [String],
     /// The run's own folder, absolute: files for this run alone go there.
     pub folder: &'a str,
     /// What the agent is told first; empty for nothing.
@@ -37,8 +40,6 @@ pub struct Launch<'a> {
     pub args: &'a [String],
     /// The command of an `exec` agent.
     pub command: Option<&'a str>,
-    /// The git folders outside of the workspace that a commit in it writes to; none when all is inside.
-    pub git_dirs: &'a [String],
     /// The path of oarlock's own program.
     pub oarlock: &'a str,
     /// Whether the user is root: some agents refuse some modes then.

@@ -10,6 +10,7 @@ pub mod amp;
 pub mod bridge;
 pub mod call;
 pub mod claude_code;
+pub mod codex;
 pub mod copilot;
 pub mod cursor;
 pub mod drive;
@@ -214,6 +215,7 @@ pub trait Agent: Sync {
 /// Every agent known, in the order they are shown.
 pub const REGISTRY: &[&dyn Agent] = &[
     &claude_code::ClaudeCode,
+    &codex::Codex,
     &opencode::Opencode,
     &gemini::Gemini,
     &qwen::Qwen,

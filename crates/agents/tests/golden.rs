@@ -15,7 +15,7 @@ use oarlock_agents::screen::{Answer, Screen};
 use oarlock_agents::{Agent, Hooked, find};
 use oarlock_core::session::fact::{Hold, Permissions};
 
-const AGENTS: [&str; 1] = ["claude-code"];
+const AGENTS: [&str; 2] = ["claude-code", "codex"];
 
 fn samples(agent: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/samples").join(agent)
@@ -44,7 +44,7 @@ fn each_sample(folder: &str, ending: &str, read: impl Fn(&'static dyn Agent, &st
             count += 1;
         }
     }
-    assert!(count > 0, "there are samples that end in {ending}");
+    assert!(count > 1, "there are samples that end in {ending}");
 }
 
 fn lines(sample: &str, read: impl Fn(&str) -> Hooked) -> String {

@@ -369,11 +369,13 @@ impl Driver for Stream {
         vec![send(&interrupt), Step::Show(Show::Note("Interrupted.".into()))]
     }
 
-    fn ended(&mut self, _code: Option<i32>, stderr: &str) -> Vec<Step> {
+    fn ended(&mut self, code: Option<i32>, stderr: &str) -> Vec<Step> {
         let mut steps = Vec::new();
         if stderr.contains(UNKNOWN_CONVERSATION) {
             self.lose_conversation(&mut steps);
-        } else if let Some(last) = stderr.lines().rfind(|line| !line.trim().is_empty()) {
+        } else if let Some(last) =
+            stderr.lines().rfind(|line| !line.trim().is_empty()).filter(|_| code != Some(0))
+        {
             note(last, &mut steps);
         }
         steps
