@@ -79,7 +79,10 @@ fn texts(plan: &Plan) -> Vec<String> {
 }
 
 fn says(plan: &Plan, word: &str) -> bool {
-    texts(plan).iter().any(|text| text.contains(word))
+    // In a TOML or JSON string inside of an argument it is written with escapes.
+    let quoted = serde_json::to_string(word).unwrap();
+    let escaped = quoted.trim_matches('"');
+    texts(plan).iter().any(|text| text.contains(word) || text.contains(escaped))
 }
 
 #[test]

@@ -229,7 +229,9 @@ fn environment_of(
     let own = (said.hold != Hold::Process || said.command.is_none()).then(|| agent.env());
     let all = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut env = environment::allowed(all, own);
+    let passed = std::env::var(environment::PASSED).unwrap_or_default();
+    let passed: Vec<&str> = passed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let mut env = environment::allowed(all, own, &passed);
     environment::set(&mut env, said.env.iter().cloned());
     environment::set(&mut env, plan.env.iter().cloned());
     // Whatever else is called so, an agent that says "oarlock" means this one.

@@ -1,0 +1,124 @@
+//! A crew whose agents are real and whose model is scripted.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use oarlock_model::drive::{Agent, Place, agents_dir};
+use oarlock_model::{Script, Server};
+use serde_json::Value;
+
+use super::harness::Crew;
+
+/// How long a real agent may take for anything: the slowest takes ten seconds to come up on a busy machine, and one that
+/// tries a provider again waits longer.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One agent, its model, and the crew that holds it.
+pub struct Stage {
+    pub crew: Crew,
+    pub server: Server,
+    agent: &'static str,
+    hold: &'static str,
+}
+
+impl Stage {
+    /// Sets up a crew with this agent and no other.
+    ///
+    /// # Panics
+    /// When its program is not installed: that is what the test is for.
+    pub fn of(program: Agent, agent: &'static str, hold: &'static str) -> Self {
+        let agents = agents_dir();
+        let found = program.program(&agents);
+        assert!(
+            found.is_some(),
+            "{} is not in {}: cargo xtask agents install",
+            program.name(),
+            agents.display()
+        );
+        let server = Server::start(Script::everyday(), 0, None).expect("a port of loopback is free");
+        let mut crew = Crew::new();
+        let url = server.url();
+        let place = Place { url: &url, home: &crew.home, trusted: &[], agents: &agents };
+        let setup = program.setup(&place);
+        setup.plant(&crew.home).expect("its files are written");
+        for (name, value) in &setup.env {
+            crew.set(name, value);
+        }
+        let path = crew
+            .env
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .map(|(_, path)| path.clone())
+            .unwrap_or_default();
+        let folders = setup.path_dirs.iter().cloned().chain(std::env::split_paths(&path));
+        crew.set("PATH", std::env::join_paths(folders).unwrap_or_else(|_| OsString::from(path)));
+        Self { crew, server, agent, hold }
+    }
+
+    /// Begins a session.
+    pub fn spawn(&self, name: &str, prompt: &str, permissions: &str) {
+        let how = ["--agent", self.agent, "--hold", self.hold, "--permissions", permissions];
+        self.crew.ok(&[&["spawn", "--name", name, "--prompt", prompt], &how[..]].concat());
+    }
+
+    /// Waits for something, and tells what the session looked like when it never came.
+    pub fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}\n{}", self.picture());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a session has one of these statuses.
+    pub fn until_status(&self, name: &str, statuses: &[&str]) -> Value {
+        self.until(&format!("{name} to be {statuses:?}"), || {
+            let now = self.crew.json(&["show", name])["session"].clone();
+            statuses.iter().any(|status| now["status"] == *status).then_some(now)
+        })
+    }
+
+    /// Everything a person would look at.
+    fn picture(&self) -> String {
+        let mut picture = self.crew.ok(&["events"]);
+        for session in self.crew.json(&["ls", "--all"]).as_array().into_iter().flatten() {
+            let name = session["name"].as_str().unwrap_or_default();
+            picture.push_str(&self.crew.ok(&["why", name]));
+            let shown = self.crew.ok(&["logs", name]);
+            let lines: Vec<&str> = shown.lines().collect();
+            picture.push_str(&lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+        picture
+    }
+
+    /// Returns the processes that bear the mark of one of this crew's runs, hosts aside.
+    pub fn leftovers(&self) -> Vec<String> {
+        let state = self.crew.state.to_string_lossy().into_owned();
+        let find = || {
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+                let environ = String::from_utf8_lossy(&environ).into_owned();
+                let ours = environ.split('\0').any(|one| {
+                    one.strip_prefix("OARLOCK_INBOX=").is_some_and(|path| path.starts_with(&state))
+                });
+                if ours {
+                    let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                    found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+                }
+            }
+            found
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let found = find();
+            if found.is_empty() || Instant::now() > end {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
