@@ -26,6 +26,8 @@ pub const TARGETS: &[Target] = &[
     ("git_output", targets::git_output::run),
     ("log", targets::log::run),
     ("fold", targets::fold::run),
+    ("streams", targets::streams::run),
+    ("documents", targets::documents::run),
 ];
 
 /// Gives bytes to a target.

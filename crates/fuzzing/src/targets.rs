@@ -1,5 +1,6 @@
 //! The targets, one file each, and how they cut bytes. Each says which property it holds its parsers to.
 
+pub mod documents;
 pub mod feed;
 pub mod fold;
 pub mod git_output;
@@ -11,6 +12,7 @@ pub mod reports;
 pub mod requests;
 pub mod screen;
 pub mod script;
+pub mod streams;
 pub mod words;
 
 /// Cuts bytes into pieces whose lengths the first bytes say: the number of lengths, then a length each, then what is cut.

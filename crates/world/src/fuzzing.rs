@@ -9,6 +9,7 @@ use oarlock_core::session::fact::{Fact, Observation, Source};
 
 use crate::git::Oid;
 use crate::landing::{Conflict, commit, merge};
+use crate::plant::fuzzing as planting;
 use crate::run::inbox::{self, Limits, Pass};
 use crate::scripted::keys::Keys;
 use crate::workspace::diff::{self, FileChange};
@@ -124,4 +125,11 @@ pub fn record_key(id: &str) -> String {
 #[must_use]
 pub fn git_dir(checkout: &Path) -> Option<PathBuf> {
     crate::git::read::git_dir(checkout)
+}
+
+/// Puts values into a JSON document and takes them out again. Returns the document with them, and the one after. `None` when it
+/// is left alone.
+#[must_use]
+pub fn document(text: &str, edits: &[oarlock_agents::launch::Edit]) -> Option<(String, String)> {
+    planting::document(text, edits)
 }

@@ -258,11 +258,7 @@ fn want(wanted: &mut Vec<(Target, Holder)>, target: Target, run: &Path, what: &W
     let holder = &mut wanted[at].1;
     match what {
         What::Text(text) => holder.text = Some(text.clone()),
-        What::Json(edits) => holder.edits.extend(edits.iter().map(|edit| Edit {
-            path: edit.path.clone(),
-            value: edit.value.clone(),
-            put: edit.put.into(),
-        })),
+        What::Json(edits) => holder.edits.extend(edits.iter().map(Edit::from)),
     }
 }
 
@@ -472,6 +468,20 @@ fn remove_folders(folders: &[PathBuf]) {
     for folder in folders.iter().rev() {
         // One that is not empty is somebody's by now.
         let _ = std::fs::remove_dir(folder);
+    }
+}
+
+/// Names for the fuzzers.
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use super::document::{self, Edit};
+
+    /// See [`crate::fuzzing::document`].
+    pub(crate) fn document(text: &str, edits: &[oarlock_agents::launch::Edit]) -> Option<(String, String)> {
+        let edits: Vec<Edit> = edits.iter().map(Edit::from).collect();
+        let done = document::put(text, &edits.iter().collect::<Vec<_>>()).ok()?;
+        let after = document::take_back(&done.text, &done.undo).expect("what was written can be read");
+        Some((done.text, after))
     }
 }
 

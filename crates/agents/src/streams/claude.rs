@@ -263,7 +263,7 @@ impl Claude {
         let cost = line.total_cost_usd.map(|dollars| micros(dollars.0));
         steps.push(Step::Observe(Observation::Used(Usage {
             span: self.counts.span,
-            id: line.uuid.to_string(),
+            id: line.uuid.some().unwrap_or_default(),
             input: if self.counts.input_includes_cached { input.saturating_sub(cached) } else { input },
             cache_read: usage.cache_read_input_tokens.whole(),
             cache_write: usage.cache_creation_input_tokens.whole(),

@@ -137,7 +137,7 @@ impl Cursor {
         }
         let usage = Usage {
             span: Span::Turn,
-            id: line.request_id.to_string(),
+            id: line.request_id.some().unwrap_or_default(),
             input: tokens.input_tokens.whole(),
             cache_read: tokens.cache_read_tokens.whole(),
             cache_write: tokens.cache_write_tokens.whole(),

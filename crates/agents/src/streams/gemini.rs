@@ -117,7 +117,7 @@ impl Gemini {
         let usage = Usage {
             span: Span::Turn,
             // A result has no name; its moment is as good as one.
-            id: line.timestamp.to_string(),
+            id: line.timestamp.some().unwrap_or_default(),
             input: input.saturating_sub(cached),
             cache_read: cached,
             cache_write: 0,

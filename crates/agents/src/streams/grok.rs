@@ -91,7 +91,7 @@ impl Grok {
         if tokens.input_tokens.whole() + tokens.output_tokens.whole() > 0 {
             let usage = Usage {
                 span: Span::Turn,
-                id: line.request_id.to_string(),
+                id: line.request_id.some().unwrap_or_default(),
                 input: tokens.input_tokens.whole().saturating_sub(cached),
                 cache_read: cached,
                 cache_write: 0,

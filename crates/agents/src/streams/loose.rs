@@ -36,12 +36,15 @@ impl Text<'_> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Number(pub f64);
 
+/// Largest number taken: nobody counts tokens beyond it, and sums of such numbers are far from too large.
+const NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
+
 impl Number {
     /// Returns it without what is behind the point.
     pub(crate) fn whole(self) -> u64 {
         // Casts of floats saturate: what is no number is 0.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let whole = self.0 as u64;
+        let whole = self.0.min(NUMBER_MAX) as u64;
         whole
     }
 }
@@ -368,5 +371,7 @@ mod tests {
         assert_eq!((line.object.name.0.as_ref(), line.number.whole()), ("x", 3));
         let names: Vec<&str> = line.list.0.iter().map(|one| one.name.0.as_ref()).collect();
         assert_eq!(names, ["a", "", ""]);
+        let huge: Line<'_> = serde_json::from_str(r#"{"number":1e300}"#).unwrap();
+        assert!(huge.number.whole().checked_mul(1000).is_some(), "sums of lies do not overflow");
     }
 }

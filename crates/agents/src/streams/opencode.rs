@@ -151,7 +151,7 @@ fn used(part: &Part<'_>, line: &[u8]) -> Vec<Step> {
     let tokens = part.tokens.0;
     let usage = Usage {
         span: Span::Call,
-        id: part.id.to_string(),
+        id: part.id.some().unwrap_or_default(),
         input: tokens.input.whole(),
         cache_read: tokens.cache.read.whole(),
         cache_write: tokens.cache.write.whole(),

@@ -34,6 +34,12 @@ pub(super) struct Edit {
     pub put: How,
 }
 
+impl From<&oarlock_agents::launch::Edit> for Edit {
+    fn from(edit: &oarlock_agents::launch::Edit) -> Self {
+        Self { path: edit.path.clone(), value: edit.value.clone(), put: edit.put.into() }
+    }
+}
+
 /// [`Put`], as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
