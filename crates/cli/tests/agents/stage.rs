@@ -44,6 +44,10 @@ impl Stage {
         for (name, value) in &setup.env {
             crew.set(name, value);
         }
+        crew.set(
+            "OARLOCK_PASS_ENV",
+            "SCRIPTED_*,OPENAI_*,COPILOT_*,KIMI_*,GEMINI_*,GOOGLE_*,QWEN_*,OPENCODE_*",
+        );
         let path = crew
             .env
             .iter()

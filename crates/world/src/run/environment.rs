@@ -139,6 +139,10 @@ const MARKS: &[&str] = &[
     "TERM_PROGRAM*",
 ];
 
+/// The variable of the daemon's that names further variables to be given to agents, with commas between: the key of a provider
+/// of the user's own has a name that nobody else knows.
+pub(super) const PASSED: &str = "OARLOCK_PASS_ENV";
+
 /// Tells whether a pattern (a name, or its beginning and `*`) fits a variable's name.
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
@@ -157,13 +161,14 @@ fn any_fits(patterns: &[&str], name: &str) -> bool {
 pub(super) fn allowed(
     all: impl Iterator<Item = (String, String)>,
     own: Option<&[&str]>,
+    passed: &[&str],
 ) -> Vec<(String, String)> {
     let misleads = |name: &str| {
         let of_git = name.starts_with("GIT_") && !any_fits(ALLOWED, name);
         of_git || name.starts_with("OARLOCK_") || name == "PWD" || name == "OLDPWD" || any_fits(MARKS, name)
     };
     let may = |name: &str| match own {
-        Some(own) => any_fits(ALLOWED, name) || any_fits(own, name),
+        Some(own) => any_fits(ALLOWED, name) || any_fits(own, name) || any_fits(passed, name),
         None => true,
     };
     all.filter(|(name, _)| may(name) && !misleads(name)).collect()
@@ -202,14 +207,14 @@ mod tests {
         ];
         let more = ["GIT_DIR", "GIT_AUTHOR_NAME", "OARLOCK_TOKEN", "LC_ALL", "PWD", "MY_OWN"];
         let all = all.iter().chain(&more).map(|name| ((*name).to_owned(), String::from("x")));
-        allowed(all, own).into_iter().map(|(name, _)| name).collect()
+        allowed(all, own, &["MY_*"]).into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
     fn an_agent_gets_what_is_allowed_and_its_own() {
         assert_eq!(
             given(Some(&["ANTHROPIC_*", "CLAUDE_CODE_*"])),
-            ["PATH", "ANTHROPIC_API_KEY", "GIT_AUTHOR_NAME", "LC_ALL"]
+            ["PATH", "ANTHROPIC_API_KEY", "GIT_AUTHOR_NAME", "LC_ALL", "MY_OWN"]
         );
     }
 
