@@ -20,7 +20,7 @@ use crate::drive::{Driver, Say, Show, Step};
 use crate::launch::{Launch, Plan};
 use crate::lenient::{members, word};
 use crate::screen::Answer;
-use crate::{NOTE_CHARS_MAX, trouble};
+use crate::{ID_CHARS_MAX, NOTE_CHARS_MAX, trouble};
 use call::Call;
 use permission::Ask;
 use turn::Turn;
@@ -194,8 +194,9 @@ impl Acp {
     }
 
     fn greeted(&mut self, answer: &Initialized<'_>) {
-        let version = answer.agent_info.as_ref().map(|info| word(info.version.as_ref()));
-        self.version = version.filter(|version| !version.is_empty()).map(Into::into);
+        let version =
+            answer.agent_info.as_ref().map(|info| text::line(word(info.version.as_ref()), ID_CHARS_MAX));
+        self.version = version.filter(|version| !version.is_empty());
         if let Some(can) = &answer.agent_capabilities {
             self.can_load = can.load_session == Some(true);
             self.can_resume = can.session_capabilities.as_ref().is_some_and(|can| can.resume.is_some());
@@ -517,5 +518,5 @@ fn model_of(answer: &Opened<'_>, settings: &[ConfigOption<'_>]) -> Option<String
         }
     });
     let current = answer.models.as_ref().map(|models| word(models.current_model_id.as_ref()).to_owned());
-    named.or(current).filter(|model| speaks(model))
+    named.or(current).filter(|model| speaks(model)).map(|model| text::line(&model, ID_CHARS_MAX))
 }

@@ -105,10 +105,6 @@ pub struct Payload<'a> {
     tool_input: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "maybe")]
     tool_response: Option<ToolResponse<'a>>,
-    #[serde(borrow, default, deserialize_with = "maybe")]
-    tool_call_id: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "maybe")]
-    tool_use_id: Option<Text<'a>>,
     /// Set in what a helper of the agent does.
     #[serde(borrow, default, deserialize_with = "maybe")]
     pub agent_id: Option<Text<'a>>,
@@ -220,14 +216,6 @@ impl<'a> Payload<'a> {
         let asked: Vec<Question<'_>> = members(asked.questions);
         text::line(asked.first().map_or("", |first| word(first.question.as_ref())), NOTE_CHARS_MAX)
     }
-}
-
-/// Returns the name of the call a payload is about: the model's own, or one made of what it does.
-#[must_use]
-pub fn call_id(payload: &Payload<'_>) -> String {
-    let ids = [&payload.tool_call_id, &payload.tool_use_id];
-    let id = ids.into_iter().map(|id| word(id.as_ref())).find(|id| !id.is_empty());
-    id.map_or_else(|| payload.call().fingerprint(), |id| text::line(id, ID_CHARS_MAX))
 }
 
 fn name_of(hash: u64) -> String {

@@ -4,6 +4,8 @@
 //! A sample has a line a step: `< ` what the agent wrote, `> ` what the driver was told (`say`, `answer`, `interrupt`,
 //! `ended`), `! ` something of the launch.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::launch::{Edit, Launch, Place, Plant, Put, What};
 use crate::lenient::word;
-use crate::payload::{Payload, call_id};
+use crate::payload::Payload;
 use crate::{Hooked, ID_CHARS_MAX, NOTE_CHARS_MAX};
 
 /// The events asked for.
@@ -44,11 +44,11 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
         "BeforeTool" if call.name == "ask_user" => Observation::QuestionAsked { what: call.question() },
         "AfterTool" if call.name == "ask_user" => Observation::PermissionResolved,
         "BeforeTool" => Observation::ToolStarted {
-            id: call_id(&payload),
+            id: call.fingerprint(),
             name: text::line(call.name, ID_CHARS_MAX),
             what: what(),
         },
-        "AfterTool" => Observation::ToolEnded { id: call_id(&payload), ok: !payload.failed() },
+        "AfterTool" => Observation::ToolEnded { id: call.fingerprint(), ok: !payload.failed() },
         "Notification" => return notified(&payload),
         "AfterAgent" => Observation::TurnEnded(TurnEnd::Ok),
         // The conversation is cleared or another is taken up; the program goes on.

@@ -146,7 +146,7 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
     let Ok(payload) = serde_json::from_slice::<Payload<'_>>(payload) else { return Hooked::default() };
     let one = match event {
         "session.created" => {
-            let version = payload.version.as_ref().map(|version| version.0.to_string());
+            let version = is_not_empty(id(payload.version.as_ref()));
             Observation::Started {
                 conversation: is_not_empty(id(payload.session.as_ref())),
                 model: None,

@@ -14,6 +14,11 @@ const DIALOG_ROWS: u16 = 16;
 /// Reads the bottom of the screen.
 pub fn read(screen: &Screen<'_>) -> Option<Showing> {
     let rows = screen.bottom(usize::from(DIALOG_ROWS));
+    if rows.iter().any(|row| row.contains("△ Always allow"))
+        && rows.iter().any(|row| row.contains("Confirm   Cancel"))
+    {
+        return Some(Showing::Dialog("Always allow the like of it?".into()));
+    }
     let near = &rows[rows.len().saturating_sub(usize::from(BOX_ROWS))..];
     if near.iter().any(|row| row.contains("Allow once") && row.contains("Reject")) {
         let head = rows.iter().rposition(|row| row.contains("△ Permission required"))?;
@@ -52,7 +57,8 @@ pub fn answer(answer: &Answer) -> Option<Keys> {
     };
     let (keys, then_say) = match answer {
         Answer::Allow => ("\r", None),
-        Answer::AllowAlways => ("\u{1b}[C\r", None),
+        // It asks once more whether that is meant; Enter says so.
+        Answer::AllowAlways => ("\u{1b}[C\r\r", None),
         Answer::Deny(reason) => {
             ("\u{1b}[C\u{1b}[C\r", Some(reason.clone()).filter(|reason| !reason.is_empty()))
         }

@@ -1,4 +1,5 @@
-//! What Qwen Code's hooks are given, and the settings that call them.
+//! What Qwen Code's hooks are given, and the settings that call them. The request for a permission comes before the call has
+//! an id, so all of them go by what the call does.
 
 use oarlock_core::session::fact::{Observation, TurnEnd};
 use oarlock_core::text;
@@ -6,7 +7,7 @@ use serde_json::json;
 
 use crate::launch::{Launch, Place, Plant, What};
 use crate::lenient::word;
-use crate::payload::{Payload, call_id};
+use crate::payload::Payload;
 use crate::{Hooked, ID_CHARS_MAX, NOTE_CHARS_MAX, trouble};
 
 /// The events asked for.
@@ -63,16 +64,16 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
             Observation::PermissionResolved
         }
         "PreToolUse" => Observation::ToolStarted {
-            id: call_id(&payload),
+            id: call.fingerprint(),
             name: text::line(call.name, ID_CHARS_MAX),
             what: what(),
         },
         "PermissionRequest" if call.name == "ask_user_question" => {
             Observation::QuestionAsked { what: payload.questions() }
         }
-        "PermissionRequest" => Observation::PermissionAsked { what: what(), ask: Some(call_id(&payload)) },
-        "PostToolUse" => Observation::ToolEnded { id: call_id(&payload), ok: true },
-        "PostToolUseFailure" => Observation::ToolEnded { id: call_id(&payload), ok: false },
+        "PermissionRequest" => Observation::PermissionAsked { what: what(), ask: Some(call.fingerprint()) },
+        "PostToolUse" => Observation::ToolEnded { id: call.fingerprint(), ok: true },
+        "PostToolUseFailure" => Observation::ToolEnded { id: call.fingerprint(), ok: false },
         "Stop" | "StopFailure" if is_helpers => return Hooked::default(),
         "Stop" => Observation::TurnEnded(TurnEnd::Ok),
         "StopFailure" => {
