@@ -83,6 +83,25 @@ fn inside<'a>(path: &'a str, folder: &str) -> &'a str {
     rest.filter(|_| !folder.is_empty()).unwrap_or(path)
 }
 
+/// Lines of a tool's output shown to people, and characters of each: enough to see what happened.
+const OUTPUT_LINES_MAX: usize = 12;
+const OUTPUT_CHARS_MAX: usize = 300;
+
+/// Returns what a tool gave, cut for people.
+#[must_use]
+pub fn excerpt(output: &str) -> String {
+    let mut lines = output.lines();
+    let cut = |line| text::line(line, OUTPUT_CHARS_MAX);
+    let mut shown: Vec<String> = lines.by_ref().take(OUTPUT_LINES_MAX).map(cut).collect();
+    match lines.count() {
+        0 => {}
+        more => {
+            shown.push(format!("… {} more", text::count(u32::try_from(more).unwrap_or(u32::MAX), "line")))
+        }
+    }
+    shown.join("\n")
+}
+
 /// Returns a name for a call that has no id where a permission is asked for it: made of the tool, its input (in whatever
 /// order its keys come) and the sub-agent that calls it. The same call twice has the same name.
 #[must_use]
@@ -194,6 +213,15 @@ mod tests {
             assert_eq!(what(tool, raw(input), "/w"), line, "{tool} {input}");
         }
         assert_eq!(what("Bash", None, ""), "Bash");
+    }
+
+    #[test]
+    fn an_excerpt_says_how_much_it_leaves_out() {
+        assert_eq!(excerpt("a\u{1b}[2Jb\n\tc"), "a[2Jb\n c");
+        let lines = |count: usize| "x\n".repeat(count);
+        assert_eq!(excerpt(&lines(OUTPUT_LINES_MAX)).lines().count(), OUTPUT_LINES_MAX);
+        assert!(excerpt(&lines(OUTPUT_LINES_MAX + 1)).ends_with("x\n… 1 line more"));
+        assert_eq!(excerpt(""), "");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod asks;
 mod lines;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,9 +25,8 @@ use crate::{ID_CHARS_MAX, NOTE_CHARS_MAX};
 use asks::{Ask, Asks};
 use lines::{Block, Line, ModelUse, Output, RateLimit, Request};
 
-/// Lines of a tool's output shown to people, and characters of each.
-const OUTPUT_LINES_MAX: usize = 12;
-const OUTPUT_CHARS_MAX: usize = 300;
+/// Longest note shown to people, in characters.
+const NOTE_SHOWN_CHARS_MAX: usize = 300;
 /// Most bytes of a raw record of usage.
 const RAW_BYTES_MAX: usize = 8 * 1024;
 /// What it says when it does not know a conversation.
@@ -222,7 +223,8 @@ impl Stream {
         let message: Message<'_> = read(line.message);
         for block in each::<Block<'_>>(message.content) {
             if &*block.kind == "tool_result" {
-                let output = output(block.content);
+                let Output(output) = read(block.content);
+                let output = call::excerpt(&output);
                 if !output.is_empty() && line.parent_tool_use_id.is_empty() {
                     steps.push(Step::Show(Show::Output(output)));
                 }
@@ -387,21 +389,7 @@ fn send(line: &serde_json::Value) -> Step {
 }
 
 fn note(words: &str, steps: &mut Vec<Step>) {
-    steps.push(Step::Show(Show::Note(text::line(words, OUTPUT_CHARS_MAX))));
-}
-
-/// Returns what a tool gave, cut for people: it is a text, or texts and pictures.
-fn output(content: Raw<'_>) -> String {
-    let Output(whole) = read(content);
-    let mut lines = whole.lines().map(|line| text::line(line, OUTPUT_CHARS_MAX));
-    let mut shown: Vec<String> = lines.by_ref().take(OUTPUT_LINES_MAX).collect();
-    match lines.count() {
-        0 => {}
-        more => {
-            shown.push(format!("… {} more", text::count(u32::try_from(more).unwrap_or(u32::MAX), "line")))
-        }
-    }
-    shown.join("\n")
+    steps.push(Step::Show(Show::Note(text::line(words, NOTE_SHOWN_CHARS_MAX))));
 }
 
 /// Returns a UUID (version 8: made by an application's own rule) out of a text.

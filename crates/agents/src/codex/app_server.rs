@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::failure::{Failure, Limits};
 use super::{class_of_words, settings};
+use crate::call;
 use crate::drive::{Driver, NO_CONVERSATION, Say, Show, Step};
 use crate::launch::{Launch, Plan};
 use crate::part::{Raw, Word, read};
@@ -21,9 +22,8 @@ use crate::{ID_CHARS_MAX, NOTE_CHARS_MAX};
 use asks::{Ask, Asks};
 use lines::{Item, Line, Params, Started, Thread, TokenUsage, Turn};
 
-/// Lines of a tool's output shown to people, and characters of each.
-const OUTPUT_LINES_MAX: usize = 12;
-const OUTPUT_CHARS_MAX: usize = 300;
+/// Longest note shown to people, in characters.
+const NOTE_SHOWN_CHARS_MAX: usize = 300;
 /// Most bytes of a raw record of usage.
 const RAW_BYTES_MAX: usize = 8 * 1024;
 
@@ -275,7 +275,7 @@ impl AppServer {
                 }
             }
             _ if item.call().is_some() => {
-                let output = output(&item.aggregated_output);
+                let output = call::excerpt(&item.aggregated_output);
                 if !output.is_empty() && is_own {
                     steps.push(Step::Show(Show::Output(output)));
                 }
@@ -415,18 +415,5 @@ fn request(id: u64, method: &str, params: &Value) -> Step {
 }
 
 fn note(words: &str, steps: &mut Vec<Step>) {
-    steps.push(Step::Show(Show::Note(text::line(words, OUTPUT_CHARS_MAX))));
-}
-
-/// Returns what a tool gave, cut for people.
-fn output(whole: &str) -> String {
-    let mut lines = whole.lines().map(|line| text::line(line, OUTPUT_CHARS_MAX));
-    let mut shown: Vec<String> = lines.by_ref().take(OUTPUT_LINES_MAX).collect();
-    match lines.count() {
-        0 => {}
-        more => {
-            shown.push(format!("… {} more", text::count(u32::try_from(more).unwrap_or(u32::MAX), "line")))
-        }
-    }
-    shown.join("\n")
+    steps.push(Step::Show(Show::Note(text::line(words, NOTE_SHOWN_CHARS_MAX))));
 }
