@@ -388,4 +388,18 @@ mod tests {
         let [Observation::ToolEnded { id, .. }] = &hook(ended)[..] else { panic!("it ends") };
         assert_ne!(ask, id, "the same command of a sub-agent is another call");
     }
+
+    #[test]
+    fn a_question_is_over_when_its_tool_is() {
+        let hook = |payload: serde_json::Value| ClaudeCode.hook("", payload.to_string().as_bytes()).seen;
+        let questions = json!([{"question": "Which?", "options": []}]);
+        let of = |event: &str, input: serde_json::Value| json!({"hook_event_name": event, "tool_name": "AskUserQuestion", "tool_input": input});
+        let asked = hook(of("PermissionRequest", json!({"questions": questions})));
+        assert_eq!(asked, [Observation::QuestionAsked { what: "Which?".into() }], "it is no permission");
+        let started = hook(of("PreToolUse", json!({"questions": questions})));
+        let ended = hook(of("PostToolUse", json!({"questions": questions, "answers": {"Which?": "this"}})));
+        let [Observation::ToolStarted { id, .. }] = &started[..] else { panic!("{started:?} is no start") };
+        let over = [Observation::ToolEnded { id: id.clone(), ok: true }, Observation::PermissionResolved];
+        assert_eq!(ended, over, "the end of the call alone would leave the question standing");
+    }
 }

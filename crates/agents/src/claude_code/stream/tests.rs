@@ -94,6 +94,21 @@ fn a_result_that_calls_itself_a_success_may_be_an_error() {
 }
 
 #[test]
+fn an_interruption_by_another_hand_is_no_error() {
+    let result = json!({"type": "result", "subtype": "error_during_execution", "is_error": true,
+        "terminal_reason": "aborted_tools", "errors": ["x"]});
+    let ended = Observation::TurnEnded(TurnEnd::Interrupted);
+    assert_eq!(
+        seen(&tell(&mut stream(), &result)),
+        [ended],
+        "a person at the bridge pressed Esc, or a hook stopped it"
+    );
+    let broken =
+        json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": ["x"]});
+    assert_eq!(seen(&tell(&mut stream(), &broken)), [Observation::TurnEnded(TurnEnd::Error("error".into()))]);
+}
+
+#[test]
 fn hostile_lines_say_nothing_and_harm_nobody() {
     let mut stream = stream();
     for line in [
