@@ -56,6 +56,9 @@ pub const RETRY_MS: u64 = 1_000;
 pub const TAKEN_WAIT_MS: u64 = 5_000;
 /// Enters pressed again for a message that nothing was seen to take up: one is swallowed now and then, three in a row are not.
 pub const PRESSES_MAX: u32 = 3;
+/// How long an agent that was told something first may show its prompt before it begins, in milliseconds: the slowest draw
+/// theirs ten seconds before they are ready.
+pub const PROMPT_STANDS_MS: u64 = 15_000;
 /// What an agent is told that goes on with a conversation that was cut short in a turn.
 pub const GO_ON: &str = "You were interrupted. Go on where you left off.";
 /// How long a stopped agent may take to leave by itself, in milliseconds: agents flush transcripts in 1 to 3 s.
@@ -411,6 +414,9 @@ impl Machine for Session {
         let Some(brief) = &session.brief else { return decision };
         if let Some(run) = session.live_run() {
             session.decide_halt(run, &mut decision);
+            if let Some(since) = run.prompt_since.filter(|_| run.activity == Activity::Unknown) {
+                decision.wake_at(since.plus_ms(PROMPT_STANDS_MS), "the first turn");
+            }
         }
         session.decide_undo(brief, &mut decision);
         if session.is_parting() {

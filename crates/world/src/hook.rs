@@ -159,3 +159,12 @@ pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+/// Returns what an agent wrote into its transcript since it called its last hook.
+pub(crate) fn since_the_last(agent: &dyn Agent, run: &Path) -> Vec<Observation> {
+    let mut seen = Vec::new();
+    // What cannot be read now is read with the next hook, and a reader gone wrong takes nobody with it.
+    let follow =
+        AssertUnwindSafe(|| transcript::follow_on(run, |line| seen.extend(agent.transcript_line(line).seen)));
+    let _ = panic::catch_unwind(follow);
+    seen
+}

@@ -41,7 +41,7 @@ macro_rules! held {
 
                 #[test]
                 #[ignore = "needs a real agent program: cargo xtask agents test"]
-                fn a_refused_provider_is_no_success() {
+                fn a_refused_request_is_no_success() {
                     fails_when_the_provider_says_no(&stage());
                 }
             }
@@ -101,7 +101,8 @@ fn gets_a_long_message(stage: &Stage) {
     let words = "All the tea in one line, please. ".repeat(930);
     let text = format!("[[play:hello]] [[msg:long]]{words}[[end:long]]");
     assert!(text.len() > 30_000);
-    let said = stage.crew.json(&["send", "busy", &text]);
+    let said = stage.crew.ok(&["send", "--json", "busy", &text]);
+    let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["state"], "queued", "it is in a turn: {said}");
     stage.server.release("first");
     let taken = stage.until("the message accepted", || {
@@ -117,12 +118,12 @@ fn gets_a_long_message(stage: &Stage) {
 }
 
 fn fails_when_the_provider_says_no(stage: &Stage) {
-    stage.spawn("shut", "[[play:bad_auth]] Let me in.", "bypass");
+    stage.spawn("shut", "[[play:bad_request]] Let me in.", "bypass");
     let shown = stage.until("a failure", || {
         let now = stage.crew.json(&["show", "shut"])["session"].clone();
         matches!(now["status"].as_str(), Some("needs_input" | "failed")).then_some(now)
     });
-    assert!(shown["because"].as_str().is_some_and(|because| because.contains("auth")), "{shown}");
+    assert!(shown["because"].as_str().is_some_and(|because| because.contains("error")), "{shown}");
     let events: Value = stage.crew.json(&["events"]);
     assert!(!events.to_string().contains(oarlock_model::drive::KEY), "a key is in no fact");
     if shown["status"] != "failed" {

@@ -79,7 +79,10 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
         Fact::UndoRefused { key, trouble } => session.undo_refused(key, trouble),
         Fact::PerformFailed { key, trouble, transient } => session.perform_failed(key, trouble, *transient),
         Fact::EffectLost { key } => session.effect_lost(key, seq, at),
-        Fact::Woke { .. } => {}
+        Fact::Woke { .. } => {
+            let clock = session.clock;
+            session.runs.last_mut().into_iter().for_each(|run| run.settle_prompt(clock));
+        }
     }
 }
 
@@ -185,9 +188,9 @@ impl Session {
         }
         self.tries.remove("run");
         self.runs_begun += 1;
-        self.run_wanted = None;
+        let told = self.run_wanted.take().is_some_and(|prompt| !prompt.trim().is_empty());
         self.claim = None;
-        self.runs.push(run);
+        self.runs.push(Run { told, ..run });
         if self.runs.len() > RUNS_KEPT {
             self.runs.remove(0);
         }

@@ -10,7 +10,7 @@ use crate::machine::Decision;
 
 use super::fact::{Begun, Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
 use super::seen::{Count, Evidence};
-use super::{Checkout, Effect, RUNS_MAX, Session};
+use super::{Checkout, Effect, PROMPT_STANDS_MS, RUNS_MAX, Session};
 
 /// What the agent is doing, as it was seen last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -64,6 +64,12 @@ pub struct Run {
     /// Turns begun.
     #[serde(default)]
     pub turns: u32,
+    /// Whether it was told something first, so that it is about to begin a turn.
+    #[serde(default)]
+    pub told: bool,
+    /// Since when it shows its prompt although it was told something and began nothing.
+    #[serde(default)]
+    pub prompt_since: Option<Timestamp>,
     /// The tool at work: its call, and what for.
     #[serde(default)]
     pub tool: Option<(String, String)>,
@@ -100,6 +106,8 @@ impl Run {
             model: None,
             version: None,
             turns: 0,
+            told: false,
+            prompt_since: None,
             tool: None,
             ask: None,
             count: Count::default(),
@@ -120,6 +128,16 @@ impl Run {
             Activity::Working | Activity::Blocked(_) | Activity::RateLimited(_) | Activity::Gone(_) => false,
         };
         self.ended.is_none() && between_turns
+    }
+
+    /// Takes a prompt that was shown before the first turn, and still is, for what it is: nothing is going on.
+    pub(super) fn settle_prompt(&mut self, clock: Timestamp) {
+        let stood = self.prompt_since.is_some_and(|since| clock >= since.plus_ms(PROMPT_STANDS_MS));
+        if stood && self.ended.is_none() && self.activity == Activity::Unknown {
+            self.activity = Activity::Idle;
+            self.seen = (Source::Screen, clock);
+            self.prompt_since = None;
+        }
     }
 
     /// Tells whether the agent waits for an answer to a permission or a question.

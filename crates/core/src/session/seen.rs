@@ -89,7 +89,7 @@ pub struct Evidence {
 
 impl Run {
     /// Takes in what was seen, and returns what the agent is doing by it; `None` when it says nothing of that.
-    fn activity_by(&mut self, observation: &Observation) -> Option<Activity> {
+    fn activity_by(&mut self, observation: &Observation, at: Timestamp) -> Option<Activity> {
         let waits = matches!(self.activity, Activity::Blocked(_) | Activity::Asking(_));
         match observation {
             Observation::Started { conversation, model, version } => {
@@ -134,14 +134,14 @@ impl Run {
                 // Tokens come from a provider that answers again.
                 matches!(self.activity, Activity::RateLimited(_)).then_some(Activity::Working)
             }
-            Observation::Shows(showing) => self.activity_shown(showing, waits),
+            Observation::Shows(showing) => self.activity_shown(showing, waits, at),
             Observation::Gone { why } => Some(Activity::Gone(why.clone())),
             Observation::Claimed { .. } | Observation::MessageTaken { .. } => None,
         }
     }
 
     /// A screen says what is there now, and nothing of why: it keeps the words of a better source.
-    fn activity_shown(&mut self, showing: &Showing, waits: bool) -> Option<Activity> {
+    fn activity_shown(&mut self, showing: &Showing, waits: bool, at: Timestamp) -> Option<Activity> {
         if let Activity::Gone(_) = self.activity {
             return None;
         }
@@ -155,6 +155,11 @@ impl Run {
             Showing::Busy => {
                 let keeps = matches!(self.activity, Activity::Working | Activity::RateLimited(_));
                 (!keeps).then_some(Activity::Working)
+            }
+            // It draws its prompt before it takes up what it was told first.
+            Showing::Prompt if self.activity == Activity::Unknown && self.told && self.turns == 0 => {
+                self.prompt_since = Some(at);
+                None
             }
             Showing::Prompt => {
                 self.tool = None;
@@ -201,7 +206,7 @@ impl Session {
         }
         let Some(run) = self.runs.last_mut().filter(|run| run.ended.is_none()) else { return };
         run.note_evidence(source, observation, at);
-        if let Some(activity) = run.activity_by(observation) {
+        if let Some(activity) = run.activity_by(observation, at) {
             if !matches!(activity, Activity::Blocked(_) | Activity::Asking(_)) {
                 run.ask = None;
             }

@@ -40,8 +40,11 @@ pub(super) fn follow(run: &Path, path: &Path, mut line: impl FnMut(&[u8])) -> io
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
     let mut transcript = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
-        // It is written with the first answer.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // It is written with the first answer. Where it will be is remembered for who looks again.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(kept) = open_cursor(run)? else { return Ok(()) };
+            return write_cursor(&kept, &Cursor { path: path.to_owned(), offset: 0 });
+        }
         Err(error) => return Err(error),
     };
     let meta = transcript.metadata()?;
@@ -56,7 +59,23 @@ pub(super) fn follow(run: &Path, path: &Path, mut line: impl FnMut(&[u8])) -> io
         cursor.offset = 0;
     }
     let next = pass(&mut transcript, cursor.offset, &mut line)?;
-    let text = serde_json::to_vec(&Cursor { offset: next, ..cursor })?;
+    write_cursor(&kept, &Cursor { offset: next, ..cursor })
+}
+
+/// Gives each complete line that came since the last hook of the run: an agent whose turn fails may call none.
+///
+/// # Errors
+/// As [`follow`].
+pub(super) fn follow_on(run: &Path, line: impl FnMut(&[u8])) -> io::Result<()> {
+    let known = open_cursor(run)?.and_then(|kept| read_cursor(&kept));
+    match known {
+        Some(Cursor { path, .. }) => follow(run, &path, line),
+        None => Ok(()),
+    }
+}
+
+fn write_cursor(kept: &File, cursor: &Cursor) -> io::Result<()> {
+    let text = serde_json::to_vec(cursor)?;
     kept.set_len(0)?;
     kept.write_all_at(&text, 0)
 }

@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tracing::{debug, warn};
 
 use super::{Tell, locked};
+use crate::hook;
 
 /// A screen that stood for so long is shown at once; one that changes is shown in between.
 const QUIET: Duration = Duration::from_millis(100);
@@ -154,9 +155,18 @@ impl Eyes {
                 continue;
             }
             eye.told = Some(showing.clone());
-            let observation = Observation::Shows(showing);
-            let fact = Fact::Observed { run: eye.sight.run, source: Source::Screen, observation, cursor: 0 };
-            (self.tell)(session.clone(), vec![fact]);
+            let mut facts = Vec::new();
+            let mut see = |source, observation| {
+                facts.push(Fact::Observed { run: eye.sight.run, source, observation, cursor: 0 });
+            };
+            if showing == Showing::Prompt {
+                // A turn that failed, or was interrupted, may have ended without a hook.
+                for observation in hook::since_the_last(eye.sight.agent, &eye.sight.folder) {
+                    see(Source::Transcript, observation);
+                }
+            }
+            see(Source::Screen, Observation::Shows(showing));
+            (self.tell)(session.clone(), facts);
         }
     }
 
