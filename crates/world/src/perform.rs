@@ -13,7 +13,7 @@ use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
 use crate::landing::{self, Follow, LandWant, LeftAlone};
-use crate::observe::screens::{Looker, Sight};
+use crate::observe::screens::{Looker, Sight, View};
 use crate::observe::{Head, Inbox, Observer, Tell};
 use crate::project_file::ProjectFile;
 use crate::run::talk::Party;
@@ -401,7 +401,14 @@ impl Perform for World {
 fn sight(session: &Session, folder: &Path, live: &Run) -> Option<Sight> {
     let said = session.brief.as_ref().map(|brief| &brief.agent).filter(|said| said.hold == Hold::Terminal)?;
     let agent = oarlock_agents::find(&said.name).filter(|agent| !agent.typing().ready.shows.is_empty())?;
-    Some(Sight { run: live.id, folder: folder.to_owned(), agent })
+    let believed = match live.activity {
+        Activity::Idle | Activity::Failing(_) => Some(View::Prompt),
+        Activity::Working | Activity::RateLimited(_) => Some(View::Busy),
+        Activity::Blocked(_) => Some(View::Dialog),
+        Activity::Asking(_) => Some(View::Question),
+        Activity::Unknown | Activity::Gone(_) => None,
+    };
+    Some(Sight { run: live.id, folder: folder.to_owned(), agent, believed })
 }
 
 /// Turns a trouble into the fact its effect expects.

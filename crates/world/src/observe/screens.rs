@@ -27,6 +27,8 @@ const AT_MOST_EVERY: Duration = Duration::from_millis(250);
 /// How long a reading has to stand before it counts: interfaces draw in pieces, and are a moment without their spinner between
 /// two tools.
 const STANDS: Duration = Duration::from_millis(200);
+/// How long a reading has to stand after something better than a screen was told: what is shown lags behind what is said.
+const LAGS: Duration = Duration::from_secs(1);
 /// Pause before a host that could not be reached is tried again; its run may be over, which others tell.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,28 @@ pub(crate) struct Sight {
     /// The run's folder.
     pub folder: PathBuf,
     pub agent: &'static dyn Agent,
+    /// What the screen should show by what is known of the run.
+    pub believed: Option<View>,
+}
+
+/// What a screen shows, without its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    Prompt,
+    Busy,
+    Dialog,
+    Question,
+}
+
+impl View {
+    fn of(showing: &Showing) -> Self {
+        match showing {
+            Showing::Prompt => View::Prompt,
+            Showing::Busy => View::Busy,
+            Showing::Dialog(_) => View::Dialog,
+            Showing::Question(_) => View::Question,
+        }
+    }
 }
 
 /// What waits for the thread.
@@ -83,10 +107,21 @@ struct Eye {
     client: Option<Screens>,
     /// When to try to connect again; `None` while a connection is being made or stands.
     open_at: Option<Instant>,
-    /// What was told last.
+    /// What was told last, while nothing else became known since.
     told: Option<Showing>,
-    /// What was read since, and when it was read first.
+    /// What is read, and since when.
     reading: Option<(Showing, Instant)>,
+    /// Not to be told before this moment.
+    not_before: Instant,
+}
+
+impl Eye {
+    /// Returns when what is read is to be told: nothing that is known already, nor twice.
+    fn due(&self) -> Option<Instant> {
+        let (showing, since) = self.reading.as_ref()?;
+        let is_news = self.sight.believed != Some(View::of(showing)) && self.told.as_ref() != Some(showing);
+        is_news.then(|| (*since + STANDS).max(self.not_before))
+    }
 }
 
 struct Eyes {
@@ -124,10 +159,24 @@ impl Eyes {
             let known = self.eyes.get(&session).map(|eye| eye.sight.run);
             match sight {
                 None => drop(self.eyes.remove(&session)),
-                Some(sight) if known == Some(sight.run) => {}
+                Some(sight) if known == Some(sight.run) => {
+                    let eye = self.eyes.get_mut(&session).filter(|eye| eye.sight.believed != sight.believed);
+                    if let Some(eye) = eye {
+                        eye.sight.believed = sight.believed;
+                        eye.told = None;
+                        eye.not_before = Instant::now() + LAGS;
+                    }
+                }
                 Some(sight) => {
-                    let eye =
-                        Eye { sight, client: None, open_at: Some(Instant::now()), told: None, reading: None };
+                    let now = Instant::now();
+                    let eye = Eye {
+                        sight,
+                        client: None,
+                        open_at: Some(now),
+                        told: None,
+                        reading: None,
+                        not_before: now,
+                    };
                     self.eyes.insert(session, eye);
                 }
             }
@@ -145,15 +194,10 @@ impl Eyes {
     /// Tells readings that stood long enough.
     fn tell_what_stands(&mut self, now: Instant) {
         for (session, eye) in &mut self.eyes {
-            let Some((showing, since)) = &eye.reading else { continue };
-            if now < *since + STANDS {
+            if eye.due().is_none_or(|due| now < due) {
                 continue;
             }
-            let showing = showing.clone();
-            eye.reading = None;
-            if eye.told.as_ref() == Some(&showing) {
-                continue;
-            }
+            let Some((showing, _)) = eye.reading.clone() else { continue };
             eye.told = Some(showing.clone());
             let mut facts = Vec::new();
             let mut see = |source, observation| {
@@ -192,7 +236,7 @@ impl Eyes {
 
     /// Waits for the bell, a screen, or a reading that has stood long enough, and returns whose screens came.
     fn wait(&self, now: Instant) -> io::Result<Vec<SessionId>> {
-        let due = |eye: &Eye| [eye.open_at, eye.reading.as_ref().map(|(_, since)| *since + STANDS)];
+        let due = |eye: &Eye| [eye.open_at, eye.due()];
         let next = self.eyes.values().flat_map(due).flatten().min();
         let timeout = next.map(|at| {
             let left = at.saturating_duration_since(now);
@@ -232,7 +276,6 @@ impl Eyes {
                         (None, _) => None,
                         // What stands is timed from when it was read first.
                         (Some(shown), Some((known, since))) if shown == known => Some((known, since)),
-                        (Some(shown), _) if eye.told.as_ref() == Some(&shown) => None,
                         (Some(shown), _) => Some((shown, now)),
                     };
                 }
