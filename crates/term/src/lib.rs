@@ -10,6 +10,7 @@
 mod attach;
 mod client;
 mod dir;
+pub mod display;
 mod ensure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -260,3 +260,14 @@ pub fn child_of(parent_pid: u32) -> Option<u32> {
     let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     pids.into_iter().find(|&pid| parent(pid) == Some(parent_pid))
 }
+
+/// Returns a process whose command line fits.
+pub fn pid_of(fits: impl Fn(&[String]) -> bool) -> Option<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let mut pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        fits(&words.filter(|word| !word.is_empty()).collect::<Vec<_>>())
+    })
+}
