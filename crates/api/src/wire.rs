@@ -1,7 +1,11 @@
 //! The types on the wire. Field names and words are API: added to, never renamed.
 
+mod cleanup;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use cleanup::{CleanUp, Cleanup, CleanupItem};
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,6 +3,7 @@
 mod answer;
 mod attach;
 mod claim;
+mod cleanup;
 mod completion;
 mod daemon;
 mod demo;
@@ -103,6 +104,7 @@ enum Verb {
     Reject(reject::Reject),
     Forget(forget::Forget),
     Rm(rm::Rm),
+    Cleanup(cleanup::Cleanup),
     Undo(undo::Undo),
     Trash(trash::Trash),
     Doctor(doctor::Doctor),
@@ -217,6 +219,7 @@ fn run(cli: Cli) -> Done {
         Verb::Reject(verb) => reject::run(&context, &verb),
         Verb::Forget(verb) => forget::run(&context, &verb),
         Verb::Rm(verb) => rm::run(&context, &verb),
+        Verb::Cleanup(verb) => cleanup::run(&context, &verb),
         Verb::Undo(verb) => undo::run(&context, &verb),
         Verb::Trash(verb) => trash::run(&context, &verb),
         Verb::Doctor(verb) => doctor::run(&context, &verb),

@@ -26,6 +26,7 @@ pages! {
     the_page_of_answer_is_true: "answer",
     the_page_of_attach_is_true: "attach",
     the_page_of_claim_is_true: "claim",
+    the_page_of_cleanup_is_true: "cleanup",
     the_page_of_completion_is_true: "completion",
     the_page_of_daemon_is_true: "daemon",
     the_page_of_demo_is_true: "demo",

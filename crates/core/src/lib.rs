@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod cleanup;
 pub mod crew;
 pub mod fleet;
 pub mod ids;

@@ -2,6 +2,7 @@
 //!
 //! Handlers turn wire into requests and state into wire; they hold no rules.
 
+mod cleanup;
 mod document;
 mod extract;
 mod feed;
@@ -85,6 +86,7 @@ fn routes() -> OpenApiRouter<Arc<Daemon>> {
         .merge(life::routes())
         .merge(landing::routes())
         .merge(trash::routes())
+        .merge(cleanup::routes())
         .merge(feed::routes())
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use oarlock_core::cleanup::Look;
 use oarlock_core::ids::Timestamp;
 use oarlock_core::session::Session;
 use oarlock_core::session::fact::{Trouble, WorkspaceKind};
@@ -134,6 +135,40 @@ impl World {
         }
         let diff = workspace::diff(path, &base, &DiffWant::default()).map_err(|error| of(&error))?;
         Ok((diff.patch, diff.truncated))
+    }
+
+    /// Looks at what a workspace holds that its base does not have.
+    ///
+    /// # Errors
+    /// When it has no workspace, or git cannot read it.
+    pub fn look(&self, session: &Session) -> Result<Look, Trouble> {
+        let (Some(checkout), Some(brief)) = (session.checkout(), &session.brief) else {
+            return Err(no_workspace(session));
+        };
+        let (repository, path) = (PathBuf::from(&brief.repository), PathBuf::from(&checkout.path));
+        let state =
+            workspace::state(&path, &checkout.counts_from(brief.workspace)).map_err(|error| of(&error))?;
+        let strayed = state.branch.as_deref() != Some(checkout.branch.as_str());
+        let strayed_to =
+            strayed.then(|| state.branch.clone().unwrap_or_else(|| "a detached commit".to_owned()));
+        let mut look = Look {
+            dirty: number(state.staged + state.unstaged + state.untracked + state.conflicted),
+            unlanded: number(state.ahead),
+            strayed_to,
+            operation: state.operation.map(|operation| operation.as_str().to_owned()),
+        };
+        // Squashed or rebased, or landed by somebody else, the commits are others and the work is there.
+        if let Some(head) = state.head.filter(|_| look.unlanded > 0) {
+            if brief.workspace == WorkspaceKind::Clone {
+                let id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                workspace::bring_home(&repository, &path, &id, "HEAD").map_err(|error| of(&error))?;
+            }
+            let preview = landing::preview(&repository, &head, &checkout.base_branch);
+            if preview.is_ok_and(|preview| preview.already_landed) {
+                look.unlanded = 0;
+            }
+        }
+        Ok(look)
     }
 
     /// Lists the kept workspaces of a repository.

@@ -3,6 +3,7 @@
 
 mod access;
 mod agents;
+mod cleanup;
 mod clients;
 mod clock;
 mod crash;

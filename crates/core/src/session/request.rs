@@ -303,8 +303,13 @@ fn admit_land(session: &Session, request: RequestId, wish: LandWish, now: bool) 
 
 fn admit_part(session: &Session, request: RequestId, why: Farewell) -> Result<Fact, Refusal> {
     let name = &session.name;
-    // What has ended may still be taken off the list.
-    let may_be_over = why == Farewell::Removed && !session.is_hidden();
+    // What has ended may still be taken off the list, and a workspace that was kept, or had to stay, taken away.
+    let had_to_stay = session
+        .parting
+        .as_ref()
+        .is_some_and(|parting| parting.why == why && parting.refused.is_some() && parting.undo.is_none());
+    let was_kept = why == Farewell::Landed && session.parting.is_none() && session.checkout().is_some();
+    let may_be_over = (why == Farewell::Removed && !session.is_hidden()) || had_to_stay || was_kept;
     if let Some(refusal) = over(session).filter(|_| !may_be_over) {
         return Err(refusal);
     }
@@ -314,7 +319,14 @@ fn admit_part(session: &Session, request: RequestId, why: Farewell) -> Result<Fa
     if session.is_returning() {
         return Err(Refusal::new("undoing", format!("{name} is being brought back."), "Wait for it."));
     }
-    if why == Farewell::Removed && session.live_run().is_some() {
+    if why == Farewell::Landed && !matches!(session.outcome, Some(Outcome::Landed { .. })) {
+        return Err(Refusal::new(
+            "not_landed",
+            format!("{name} has not landed."),
+            format!("Land it with \"oarlock land {name}\"."),
+        ));
+    }
+    if matches!(why, Farewell::Removed | Farewell::Landed) && session.live_run().is_some() {
         return Err(Refusal::new(
             "still_running",
             format!("The agent of {name} is running."),

@@ -8,7 +8,7 @@ use oarlock_api::{REQUEST_HEADER, wire};
 use serde::de::DeserializeOwned;
 
 use super::extract::{Asked, Requested, object};
-use super::{Failure, feed, sessions};
+use super::{Failure, cleanup, feed, sessions};
 use crate::token::Tokens;
 
 /// A refusal as the client gets it: the status and the body.
@@ -28,13 +28,14 @@ pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
 
 /// Reads what follows the question mark, as each address that asks does; `None` when no address can hold it.
 #[must_use]
-pub fn query(text: &str) -> Option<[Result<(), Refused>; 4]> {
+pub fn query(text: &str) -> Option<[Result<(), Refused>; 5]> {
     let uri: Uri = format!("/?{text}").parse().ok()?;
     Some([
         asked::<sessions::ListQuery>(&uri),
         asked::<sessions::DiffQuery>(&uri),
         asked::<sessions::OutputQuery>(&uri),
         asked::<feed::Since>(&uri),
+        asked::<cleanup::PlanQuery>(&uri),
     ])
 }
 

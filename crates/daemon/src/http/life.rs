@@ -29,7 +29,7 @@ const FOLLOW_WAIT: Duration = Duration::from_secs(20);
 /// How long `stop` and `kill` wait for the end: the grace, and the sweep of what is left.
 const END_WAIT: Duration = Duration::from_millis(STOP_GRACE_MS + 5_000);
 /// How long a removal or an undo may take before the answer says that it is under way.
-const WORKSPACE_WAIT: Duration = Duration::from_secs(90);
+pub(super) const WORKSPACE_WAIT: Duration = Duration::from_secs(90);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
     OpenApiRouter::new()
@@ -188,7 +188,7 @@ async fn end(
     Err(Failure(status, error))
 }
 
-async fn settle(
+pub(super) async fn settle(
     daemon: &Daemon,
     id: &SessionId,
     wait: Duration,
@@ -229,7 +229,7 @@ fn halted(scope: &Scope<Session>) -> bool {
     at_rest(scope) || scope.state.halt.is_none()
 }
 
-fn parted(scope: &Scope<Session>) -> bool {
+pub(super) fn parted(scope: &Scope<Session>) -> bool {
     match &scope.state.parting {
         Some(parting) if parting.refused.is_some() => true,
         Some(_) => at_rest(scope) && !matches!(scope.state.workspace, Workspace::Ready(_)),

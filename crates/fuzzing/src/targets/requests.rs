@@ -17,7 +17,7 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 /// The first byte says what the rest is: a body of a kind, a query, a request id, or how to change a token.
 pub fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
-    match kind % 11 {
+    match kind % 12 {
         0 => taken::<wire::Spawn>(rest),
         1 => taken::<wire::Send>(rest),
         2 => taken::<wire::Resume>(rest),
@@ -28,6 +28,7 @@ pub fn run(data: &[u8]) {
         7 => taken::<wire::Error>(rest),
         8 => queries(&String::from_utf8_lossy(rest)),
         9 => ids(rest),
+        11 => taken::<wire::CleanUp>(rest),
         _ => tokens(rest),
     }
 }
