@@ -85,9 +85,13 @@ pub struct Spawn {
     /// What the agent is told first; at most 512 KiB.
     #[serde(default)]
     pub prompt: String,
-    /// The branch to make; made from name and id when missing.
+    /// The branch to work on: made when it is not there, else taken over, unless it is checked out somewhere. One is made
+    /// from name and id when missing.
     #[serde(default)]
     pub branch: Option<String>,
+    /// A worktree of the repository to work in, by its absolute path, with whatever it holds; one is made when missing.
+    #[serde(default)]
+    pub adopt: Option<String>,
     /// The revision to start from; the project's default branch when missing.
     #[serde(default)]
     pub base: Option<String>,
@@ -231,6 +235,8 @@ pub struct SessionDetail {
     pub asks: Option<Asks>,
     /// The entry of the trash that holds its workspace.
     pub trash: Option<String>,
+    /// What of its workspace was there before: `branch` or `worktree`; null when all of it was made.
+    pub adopted: Option<String>,
 }
 
 /// Tokens and money used by all runs of a session; no token is in two of the counts.

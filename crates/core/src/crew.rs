@@ -11,7 +11,7 @@ use crate::fleet::{self, Fleet};
 use crate::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
 use crate::machine::{Decision, Entry, Key, Machine, Scope};
 use crate::playbook::Playbook;
-use crate::session::fact::{Agent, Brief, Ports, WorkspaceKind};
+use crate::session::fact::{Adopted, Agent, Brief, Ports, WorkspaceKind};
 use crate::session::{self, Effect, Refusal, Session};
 
 /// Sessions that may be spawned by one request: a slip of the finger must not start a thousand agents.
@@ -61,6 +61,8 @@ pub struct Spawn {
     pub workspace: WorkspaceKind,
     /// The way of working.
     pub playbook: Playbook,
+    /// What of its workspace is there already. With an adopted branch or worktree, `branch` names it.
+    pub adopted: Adopted,
 }
 
 /// What became of an admitted request.
@@ -164,6 +166,7 @@ impl Crew {
                 "Register it with \"oarlock project add PATH\".",
             ));
         };
+        self.check_adoptable(&spawn)?;
         let name = match spawn.name {
             Some(name) => {
                 self.check_name_free(&name, None)?;
@@ -185,10 +188,35 @@ impl Crew {
             workspace: spawn.workspace,
             ports,
             playbook: spawn.playbook,
+            adopted: spawn.adopted,
         };
         let wish = session::Request::Spawn(spawn.request, name, brief);
         let fact = Session::admit(&Session::default(), wish)?;
         Ok(Admitted::Lines(alloc::vec![Line::Session(spawn.id, Entry::Fact(fact))]))
+    }
+
+    /// Refuses what another session works in.
+    fn check_adoptable(&self, spawn: &Spawn) -> Result<(), Refusal> {
+        let holds = |session: &Session| {
+            let Some(brief) = session.brief.as_ref().filter(|_| session.holds_place()) else { return false };
+            match &spawn.adopted {
+                Adopted::Nothing => false,
+                Adopted::Branch => {
+                    brief.project == spawn.project && Some(&brief.branch) == spawn.branch.as_ref()
+                }
+                Adopted::Worktree(path) => {
+                    brief.adopted == spawn.adopted || session.place().is_some_and(|place| place.path == *path)
+                }
+            }
+        };
+        match self.sessions.values().find(|scope| holds(&scope.state)) {
+            Some(holder) => Err(Refusal::new(
+                "adopted_already",
+                format!("Session {} works there.", holder.state.name),
+                format!("Bring its agent up again with \"oarlock resume {}\".", holder.state.name),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Returns the first port of every block that a session holds.

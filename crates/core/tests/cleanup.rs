@@ -11,7 +11,7 @@ use oarlock_core::ids::{Oid, ProjectId, RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Begun, Exit, Fact, Farewell, How, LandWish, Role, Trouble, WorkspaceKind,
+    Adopted, Agent, Begun, Exit, Fact, Farewell, How, LandWish, Role, Trouble, WorkspaceKind,
 };
 use oarlock_core::session::{self};
 
@@ -57,6 +57,7 @@ impl Log {
             base: None,
             workspace: WorkspaceKind::Worktree,
             playbook: Playbook::Supervise(supervise::Options {}),
+            adopted: Adopted::Nothing,
         }));
     }
 

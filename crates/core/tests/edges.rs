@@ -8,7 +8,7 @@ use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, SessionId, Timestamp, TrashId};
 use oarlock_core::machine::Decision;
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Agent, Author, Begun, Fact, Farewell, Role, When, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Author, Begun, Fact, Farewell, Role, When, WorkspaceKind};
 use oarlock_core::session::{
     self, Checkout, MESSAGE_BYTES_MAX, PROMPT_BYTES_MAX, REQUESTS_KEPT, Session, Workspace,
 };
@@ -63,6 +63,7 @@ fn spawn(prompt: String) -> Request {
         base: None,
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
+        adopted: Adopted::Nothing,
     })
 }
 

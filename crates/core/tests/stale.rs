@@ -6,8 +6,8 @@ use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Times
 use oarlock_core::machine::{Key, Machine, Recorded};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Author, Begun, Brief, Exit, Fact, Farewell, How, LandWish, Observation, Ports, Receipt, Role,
-    Source, Trouble, TurnEnd, When, WorkspaceKind,
+    Adopted, Agent, Author, Begun, Brief, Exit, Fact, Farewell, How, LandWish, Observation, Ports, Receipt,
+    Role, Source, Trouble, TurnEnd, When, WorkspaceKind,
 };
 use oarlock_core::session::{
     Effect, MESSAGES_KEPT, MessageState, REQUESTS_KEPT, RUNS_KEPT, Request, Session, Workspace,
@@ -38,6 +38,7 @@ impl Story {
                 workspace: WorkspaceKind::Worktree,
                 ports: Ports { first: 20_000, count: 10 },
                 playbook: Playbook::Supervise(supervise::Options {}),
+                adopted: Adopted::Nothing,
             },
         });
         story

@@ -4,7 +4,7 @@ use oarlock_api::place::Place;
 use oarlock_api::wire;
 use oarlock_core::ids::{SessionId, Timestamp};
 use oarlock_core::machine::Scope;
-use oarlock_core::session::fact::{Agent, Author, Begun, Exit, Role, Source, Trouble};
+use oarlock_core::session::fact::{Adopted, Agent, Author, Begun, Exit, Role, Source, Trouble};
 use oarlock_core::session::{Activity, Message, MessageState, Outcome, Refusal, Run, Session, Workspace};
 use oarlock_core::status;
 
@@ -73,6 +73,11 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
         },
         asks: state.live_run().and_then(asks),
         trash: trash(state),
+        adopted: brief.and_then(|brief| match brief.adopted {
+            Adopted::Nothing => None,
+            Adopted::Branch => Some("branch".into()),
+            Adopted::Worktree(_) => Some("worktree".into()),
+        }),
     }
 }
 

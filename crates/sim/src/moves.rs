@@ -9,8 +9,8 @@ use oarlock_core::ids::{MessageId, Name, ProjectId, RequestId, RunId, SessionId,
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session;
 use oarlock_core::session::fact::{
-    Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role, Showing,
-    Source, TurnEnd, When, WorkspaceKind,
+    Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role,
+    Showing, Source, TurnEnd, When, WorkspaceKind,
 };
 use oarlock_engine::Input;
 
@@ -229,6 +229,7 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         base: None,
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
+        adopted: Adopted::Nothing,
     })
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
-use oarlock_core::session::fact::{Brief, Fact, Farewell, Hold, How, LandWish, Trouble, Work, WorkspaceKind};
+use oarlock_core::session::fact::{
+    Adopted, Brief, Fact, Farewell, Hold, How, LandWish, Trouble, Work, WorkspaceKind,
+};
 use oarlock_core::session::{Activity, Checkout, Effect, PATHS_MAX, Run, Session};
 use oarlock_core::text;
 use oarlock_engine::{Handle, Job, Perform};
@@ -19,7 +21,7 @@ use crate::project_file::ProjectFile;
 use crate::run::talk::Party;
 use crate::run::watch::{Watch, Watched};
 use crate::run::{self, Start, Surroundings, inbox};
-use crate::workspace::{self, Kind, RemoveWant, Want};
+use crate::workspace::{self, Adopt, Kind, RemoveWant, Setup, Want};
 use crate::{trash, trouble};
 
 /// Where the world keeps what it makes.
@@ -89,7 +91,9 @@ impl World {
             base: brief.base.clone().or(default_branch),
             kind: kind(brief.workspace),
             id: session.0.clone(),
-            setup: file.setup(env),
+            // What somebody made is theirs to set up.
+            setup: if is_adopted_whole(brief) { Setup::default() } else { file.setup(env) },
+            adopt: adopt(brief),
         };
         let ready = workspace::prepare(&want).map_err(|error| of_workspace(&error))?;
         let mut notes: Vec<String> = ready
@@ -265,9 +269,15 @@ impl World {
             id: job.session.0.clone(),
             trash_id: trash.0.clone(),
             reason: farewell(why).into(),
-            delete_branch: why != Farewell::Forgotten,
+            // A branch that was there before is not oarlock's to delete.
+            delete_branch: why != Farewell::Forgotten && brief.adopted == Adopted::Nothing,
             even_in_use: false,
         };
+        // Letting go of a worktree that somebody made is giving it back.
+        let gives_back = why == Farewell::Forgotten && is_adopted_whole(brief);
+        if gives_back && workspace::give_back(&want).map_err(|error| of_workspace(&error))? {
+            return Ok(vec![Fact::WorkspaceRemoved { trash: None, branch_kept: true }]);
+        }
         let removed = workspace::remove(&want).map_err(|error| of_workspace(&error))?;
         info!(session = %job.session, kept = removed.kept.is_some(), "workspace removed");
         Ok(vec![Fact::WorkspaceRemoved {
@@ -281,9 +291,10 @@ impl World {
 
     /// Returns where a workspace is: as it was reported, or, when it never was, where it would have been made.
     fn place_of(&self, brief: &Brief, reported: &str) -> PathBuf {
-        match reported {
-            "" => self.folders.workspaces.join(brief.project.as_str()).join(&brief.folder),
-            path => PathBuf::from(path),
+        match (reported, &brief.adopted) {
+            ("", Adopted::Worktree(path)) => PathBuf::from(path),
+            ("", _) => self.folders.workspaces.join(brief.project.as_str()).join(&brief.folder),
+            (path, _) => PathBuf::from(path),
         }
     }
 
@@ -299,6 +310,7 @@ impl World {
             trash_id: trash.0.clone(),
             path: self.place_of(brief, &checkout.path),
             branch: Some(checkout.branch.clone()),
+            adopted: adopt(brief),
             id: job.session.0.clone(),
         };
         let ready = trash::restore(&want).map_err(|error| {
@@ -438,6 +450,18 @@ fn kind(kind: WorkspaceKind) -> Kind {
         WorkspaceKind::Worktree => Kind::Worktree,
         WorkspaceKind::Clone => Kind::Clone,
     }
+}
+
+fn adopt(brief: &Brief) -> Adopt {
+    match &brief.adopted {
+        Adopted::Nothing => Adopt::Nothing,
+        Adopted::Branch => Adopt::Branch,
+        Adopted::Worktree(_) => Adopt::Worktree,
+    }
+}
+
+fn is_adopted_whole(brief: &Brief) -> bool {
+    adopt(brief) == Adopt::Worktree
 }
 
 fn core_oid(oid: &crate::git::Oid) -> Oid {

@@ -9,7 +9,7 @@ use oarlock_core::session::fact::{Trouble, WorkspaceKind};
 
 use crate::perform::World;
 use crate::project_file::ProjectFile;
-use crate::workspace::{self, DiffWant, Home};
+use crate::workspace::{self, DiffWant, Fit, Home};
 use crate::{landing, trash, trouble};
 
 /// What landing would do.
@@ -135,6 +135,22 @@ impl World {
         }
         let diff = workspace::diff(path, &base, &DiffWant::default()).map_err(|error| of(&error))?;
         Ok((diff.patch, diff.truncated))
+    }
+
+    /// Tells whether a worktree of a repository can be a session's, on a branch when one is named.
+    ///
+    /// # Errors
+    /// With the reason why not.
+    pub fn fit(&self, repository: &Path, path: &Path, branch: Option<&str>) -> Result<Fit, Trouble> {
+        workspace::fit(repository, path, branch).map_err(|error| of(&error))
+    }
+
+    /// Tells whether a branch of a repository is there, and checked out nowhere.
+    ///
+    /// # Errors
+    /// When it is checked out, or no branch can be called so.
+    pub fn branch_is_there(&self, repository: &Path, branch: &str) -> Result<bool, Trouble> {
+        workspace::branch_is_there(repository, branch).map_err(|error| of(&error))
     }
 
     /// Looks at what a workspace holds that its base does not have.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::git::{GitError, Oid};
 
+mod adopt;
 mod clone;
 pub(crate) mod diff;
 mod exclude;
@@ -22,6 +23,7 @@ mod setup;
 pub(crate) mod state;
 pub(crate) mod worktree;
 
+pub use adopt::{Adopt, Fit, Unfit, branch_is_there, fit, give_back};
 pub use clone::bring_home;
 pub use diff::{Diff, DiffWant, FileChange, changes, diff};
 pub(crate) use exclude::common_dir;
@@ -34,7 +36,7 @@ pub use state::{WorkState, state};
 
 pub(crate) use clone::fetch_ref;
 pub(crate) use diff::{PrivateIndex, between};
-pub(crate) use prepare::{check_branch_free, check_path, check_path_free};
+pub(crate) use prepare::{check_branch_free, check_path, check_path_free, place};
 pub(crate) use state::{Entry as StatusEntry, entries as status_entries};
 
 /// The remote of a clone that leads to the project's repository. `origin` is the project's own origin.
@@ -89,6 +91,8 @@ pub struct Want {
     pub id: String,
     /// What it gets beyond its checkout.
     pub setup: Setup,
+    /// What of it was there before, and is taken over.
+    pub adopt: Adopt,
 }
 
 /// A workspace that exists.
@@ -204,6 +208,20 @@ pub enum Error {
         branch: String,
         /// Where.
         at: PathBuf,
+    },
+    /// The branch is the one that its work would land on.
+    #[error("the branch {branch} is where work lands")]
+    BranchIsBase {
+        /// The branch.
+        branch: String,
+    },
+    /// A folder cannot be taken over.
+    #[error("{} cannot be adopted: {}", path.display(), why.says())]
+    Unfit {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        why: Unfit,
     },
     /// The base names no commit.
     #[error("\"{base}\" names no commit in this repository")]
@@ -334,6 +352,12 @@ impl Error {
             Error::BranchExists { .. } => "branch_exists",
             Error::BranchNested { .. } => "branch_nested",
             Error::BranchElsewhere { .. } => "branch_elsewhere",
+            Error::BranchIsBase { .. } => "branch_is_base",
+            Error::Unfit { why: Unfit::Foreign, .. } => "not_a_worktree",
+            Error::Unfit { why: Unfit::Main, .. } => "main_checkout",
+            Error::Unfit { why: Unfit::Detached, .. } => "detached",
+            Error::Unfit { why: Unfit::Operation(_), .. } => "operation_under_way",
+            Error::Unfit { why: Unfit::OnBranch(_), .. } => "on_another_branch",
             Error::BaseUnknown { .. } => "base_unknown",
             Error::Differs { .. } => "workspace_differs",
             Error::BeingRemoved { .. } => "being_removed",
@@ -369,6 +393,8 @@ impl Error {
                 format!("choose a branch name that does not share {existing}")
             }
             Error::BranchElsewhere { at, .. } => format!("switch to another branch in {}", at.display()),
+            Error::BranchIsBase { .. } => "name where it lands with --base".into(),
+            Error::Unfit { why, .. } => why.hint(),
             Error::BaseUnknown { .. } => {
                 "name a branch, tag or commit; git fetch first if it is on a remote".into()
             }

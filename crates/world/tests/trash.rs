@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::{Repo, commit, git, oid, read, status, try_git, write};
 use oarlock_world::trash::{Keep, Restore, find, keep, list, purge, restore};
-use oarlock_world::workspace::{Kind, prepare, remove};
+use oarlock_world::workspace::{Adopt, Kind, prepare, remove};
 
 fn keep_want(path: &Path, id: &str) -> Keep {
     Keep {
@@ -31,6 +31,7 @@ fn restore_want(repo: &Repo, trash_id: &str) -> Restore {
         trash_id: trash_id.into(),
         path: repo.beside("ws-one"),
         branch: None,
+        adopted: Adopt::Nothing,
         id: "one".into(),
     }
 }

@@ -39,9 +39,12 @@ pub struct Spawn {
     /// The branch, tag or commit to start from (default: the project's default branch)
     #[arg(long)]
     base: Option<String>,
-    /// The branch to make (default: oarlock/NAME-ID/work)
+    /// The branch to work on, made when it is not there (default: oarlock/NAME-ID/work)
     #[arg(long)]
     branch: Option<String>,
+    /// An existing worktree to work in, as it is, with its uncommitted work
+    #[arg(long, value_name = "PATH", conflicts_with = "workspace")]
+    adopt: Option<std::path::PathBuf>,
     /// How the agent is held (default: with a prompt its protocol, else its own interface in a terminal)
     #[arg(long, value_parser = ["protocol", "acp", "terminal", "process"], value_name = "HOW")]
     hold: Option<String>,
@@ -64,10 +67,10 @@ pub struct Spawn {
 
 pub fn run(context: &Context, spawn: &Spawn) -> Done {
     let (agent, command) = agent(spawn)?;
-    if spawn.count > 1 && spawn.branch.is_some() {
+    if spawn.count > 1 && (spawn.branch.is_some() || spawn.adopt.is_some()) {
         return Err(CliError::Usage(
-            "One branch cannot be made for several sessions.".into(),
-            "Leave out --branch.".into(),
+            "Several sessions cannot work on one branch.".into(),
+            "Leave out --branch and --adopt.".into(),
         ));
     }
     let prompt = match spawn.prompt.as_deref() {
@@ -75,6 +78,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
         Some(text) => text.into(),
         None => String::new(),
     };
+    let adopt = spawn.adopt.as_deref().map(absolute).transpose()?;
     let mut project = context.project()?;
     let client = context.client()?;
     let request = request_id();
@@ -91,6 +95,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             command: command.clone(),
             prompt: prompt.clone(),
             branch: spawn.branch.clone(),
+            adopt: adopt.clone(),
             base: spawn.base.clone(),
             workspace: Some(spawn.workspace.clone()),
             hold: spawn.hold.clone(),
@@ -127,6 +132,25 @@ fn agent(spawn: &Spawn) -> Result<(String, Option<String>), CliError> {
             "Give one with --agent A, or any command with --exec CMD.".into(),
         )),
     }
+}
+
+/// Returns a folder's path as the daemon, which stands elsewhere, can find it.
+fn absolute(path: &std::path::Path) -> Result<String, CliError> {
+    let path = path.canonicalize().map_err(|_| {
+        let message = format!("There is no folder {}.", out::clean(&path.to_string_lossy()));
+        CliError::Refused(
+            wire::Error {
+                code: "not_found".into(),
+                message,
+                hint: "See git worktree list.".into(),
+                paths: vec![],
+            },
+            404,
+        )
+    })?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|_| CliError::failed("The folder's path is not UTF-8.", "Move it with git worktree move."))
 }
 
 /// Reads standard input whole.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod access;
+mod adopt;
 mod agents;
 mod cleanup;
 mod clients;

@@ -33,6 +33,23 @@ pub struct Brief {
     pub ports: Ports,
     /// The way of working.
     pub playbook: Playbook,
+    /// What of its workspace was there before.
+    #[serde(default)]
+    pub adopted: Adopted,
+}
+
+/// What of a workspace was there before its session. It stays a person's: an adopted branch is never deleted, and an
+/// adopted worktree is given back when the session is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopted {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its branch.
+    Branch,
+    /// The worktree at this absolute path, with whatever it held.
+    Worktree(String),
 }
 
 /// An agent: a name the registry knows, or `exec` with a command of the user's.

@@ -1,6 +1,7 @@
 //! Sessions: begin, list, look at.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,9 +11,9 @@ use axum::http::StatusCode;
 use oarlock_agents::REGISTRY;
 use oarlock_api::wire;
 use oarlock_core::crew::{Request as Wish, Spawn};
-use oarlock_core::ids::{Name, RequestId, SessionId};
+use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId};
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Agent, Hold, Permissions, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, WorkspaceKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -94,6 +95,7 @@ async fn spawn(
     };
     let project = daemon.project(&body.project, &request).await?;
     let id = session_id(&request);
+    let (adopted, branch) = daemon.adopted(&project, &id, &body).await?;
     let spawn = Spawn {
         request,
         id: id.clone(),
@@ -101,14 +103,59 @@ async fn spawn(
         name,
         agent,
         prompt: body.prompt,
-        branch: body.branch,
+        branch,
         base: body.base,
         workspace,
         playbook: Playbook::Supervise(supervise::Options {}),
+        adopted,
     };
     daemon.wish(Wish::Spawn(spawn)).await?;
     let scope = daemon.scope(&id)?;
     Ok((StatusCode::CREATED, Json(view::session(&id, &scope))))
+}
+
+impl Daemon {
+    /// Finds out what of a wanted workspace is there already, and on which branch it is. What cannot be taken over is refused
+    /// before anything begins; making the workspace looks again.
+    async fn adopted(
+        &self,
+        project: &ProjectId,
+        id: &SessionId,
+        body: &wire::Spawn,
+    ) -> Answered<(Adopted, Option<String>)> {
+        let (is_known, repository) = {
+            let crew = self.engine.crew();
+            let path = crew.fleet.state.projects.get(project).map(|project| PathBuf::from(&project.path));
+            (crew.sessions.contains_key(id), path)
+        };
+        let branch = body.branch.clone();
+        // A wish made before is answered as it was then: by now the session itself is in the way.
+        let Some(repository) = repository.filter(|_| !is_known) else {
+            return Ok((Adopted::Nothing, branch));
+        };
+        let (world, is_clone) = (self.world.clone(), body.workspace.as_deref() == Some("clone"));
+        match (body.adopt.clone(), branch) {
+            (Some(_), _) if is_clone => Err(Failure::bad(
+                "bad_workspace",
+                "A worktree that is adopted is no clone.",
+                "Leave one of the two out.",
+            )),
+            (Some(path), branch) => {
+                let path = PathBuf::from(path);
+                let look = move || world.fit(&repository, &path, branch.as_deref());
+                let fit = blocking(look).await??;
+                let path = fit.path.to_string_lossy().into_owned();
+                Ok((Adopted::Worktree(path), Some(fit.branch)))
+            }
+            // A clone has branches of its own.
+            (None, Some(branch)) if !is_clone => {
+                let name = branch.clone();
+                let is_there = blocking(move || world.branch_is_there(&repository, &name)).await??;
+                Ok((if is_there { Adopted::Branch } else { Adopted::Nothing }, Some(branch)))
+            }
+            (None, branch) => Ok((Adopted::Nothing, branch)),
+        }
+    }
 }
 
 fn agent(body: &wire::Spawn) -> Answered<Agent> {

@@ -17,8 +17,8 @@ use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, Sessi
 use oarlock_core::machine::Key;
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt, Role,
-    Showing, Source, Trouble, TurnEnd, When, Work, WorkspaceKind,
+    Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt,
+    Role, Showing, Source, Trouble, TurnEnd, When, Work, WorkspaceKind,
 };
 use oarlock_core::session::{Effect, MessageState, Request};
 
@@ -210,6 +210,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         base: None,
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
+        adopted: Adopted::Nothing,
     })
 }
 

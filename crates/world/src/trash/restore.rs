@@ -11,7 +11,7 @@ use super::{Entry, Error, find};
 use crate::git::lock::Lock;
 use crate::git::{CHECKOUT_MAX, Git, Oid, read};
 use crate::workspace::record::{Record, Records, Stage, key};
-use crate::workspace::{self, Home, Kind, Ready};
+use crate::workspace::{self, Adopt, Home, Kind, Ready};
 
 /// A kept workspace to make again.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Restore {
     pub path: PathBuf,
     /// Its branch; the one it had when none is named.
     pub branch: Option<String>,
+    /// What of it was there before it was a workspace: a worktree may go back to wherever it was.
+    pub adopted: Adopt,
     /// Whose it is: the id for [`workspace::prepare`] and [`workspace::remove`].
     pub id: String,
 }
@@ -37,7 +39,10 @@ pub struct Restore {
 pub fn restore(want: &Restore) -> Result<Ready, Error> {
     let repository = workspace::home(&want.repository)?;
     let entry = find(&repository.root, &want.trash_id)?;
-    let path = workspace::check_path(&want.path, &repository)?;
+    let path = match want.adopted {
+        Adopt::Nothing | Adopt::Branch => workspace::check_path(&want.path, &repository)?,
+        Adopt::Worktree => workspace::place(&want.path)?,
+    };
     let _mine = Lock::workspace(&repository.common_dir, &key(&want.id))?;
     let records = Records::of(&repository.common_dir);
     let git = Git::at(&repository.root);
@@ -93,6 +98,7 @@ fn plan(git: &Git, records: &Records, entry: &Entry, want: &Restore, path: PathB
         stage: Stage::Planned,
         setup_done: Vec::new(),
         restored: Some(entry.id.clone()),
+        adopted: want.adopted,
     };
     if let Some(other) = records.at_path(&record.path)? {
         let by = format!("the workspace of {}", other.id);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::inspect::{Home, home, is_empty};
 use super::record::{Record, Records, Stage, key};
-use super::{Error, Kind, Ready, Want, clone, setup, worktree};
+use super::{Adopt, Error, Kind, Ready, Want, adopt, clone, setup, worktree};
 use crate::git::lock::Lock;
 use crate::git::text::clean_line;
 use crate::git::{Git, GitError, Oid, read, refname, refs};
@@ -25,7 +25,11 @@ const ASIDE_MAX: u32 = 1000;
 /// setup command fails (a repeat goes on with that command); [`Error::Git`] and [`Error::Io`] otherwise.
 pub fn prepare(want: &Want) -> Result<Ready, Error> {
     let home = home(&want.repository)?;
-    let path = check_path(&want.path, &home)?;
+    let path = match want.adopt {
+        Adopt::Nothing | Adopt::Branch => check_path(&want.path, &home)?,
+        // It may lie anywhere, also inside the repository: it was put there by somebody.
+        Adopt::Worktree => place(&want.path)?,
+    };
     if !refname::is_branch(&want.branch) {
         return Err(Error::BranchInvalid { branch: clean_line(want.branch.as_bytes(), 120) });
     }
@@ -35,6 +39,7 @@ pub fn prepare(want: &Want) -> Result<Ready, Error> {
     let before = records.read(&want.id)?;
     let (mut record, base) = match before {
         Some(record) => (take_up(record, want, &path)?, None),
+        None if want.adopt == Adopt::Worktree => (adopt::worktree(&home, &records, want)?, None),
         None => plan(&home, &records, want, &path).map(|(record, base)| (record, Some(base)))?,
     };
     let is_new = base.as_ref().is_some_and(|base| base.is_new);
@@ -132,7 +137,10 @@ fn plan(home: &Home, records: &Records, want: &Want, path: &Path) -> Result<(Rec
         check_path_free(&git, path)?;
     }
     let mut base = find_base(&git, home, want.base.as_deref())?;
-    if !refs::is_surely_free(&home.common_dir, &want.branch)
+    if want.adopt == Adopt::Branch {
+        let began = adopt::branch(&git, home, want, path)?;
+        base = Base { at: began.at, branch: began.base_branch, is_tip: false, is_new: false };
+    } else if !refs::is_surely_free(&home.common_dir, &want.branch)
         && let Err(taken) = check_branch_free(&git, &want.branch)
     {
         // What was written down of it is lost or was let go, and its branch still says whose it is, and where it began.
@@ -149,6 +157,7 @@ fn plan(home: &Home, records: &Records, want: &Want, path: &Path) -> Result<(Rec
         stage: Stage::Planned,
         setup_done: Vec::new(),
         restored: None,
+        adopted: want.adopt,
     };
     records.write(&record)?;
     Ok((record, base))
@@ -156,9 +165,9 @@ fn plan(home: &Home, records: &Records, want: &Want, path: &Path) -> Result<(Rec
 
 /// Where a new workspace starts.
 pub(crate) struct Base {
-    at: Oid,
+    pub(super) at: Oid,
     /// The branch its work lands on, without `refs/heads/`.
-    branch: String,
+    pub(super) branch: String,
     /// It is the tip of that branch.
     is_tip: bool,
     /// Nothing of the workspace was made before.
@@ -166,7 +175,7 @@ pub(crate) struct Base {
 }
 
 /// Returns the commit to start from and the branch to land on.
-fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> {
+pub(super) fn find_base(git: &Git, home: &Home, base: Option<&str>) -> Result<Base, Error> {
     let tip = |branch: &str| -> Result<Option<Base>, Error> {
         let at = match refs::branch(&home.common_dir, branch) {
             Some(at) => Some(at),
@@ -243,8 +252,8 @@ pub(crate) fn check_path_free(git: &Git, path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the physical path of the workspace, or why it cannot be there.
-pub(crate) fn check_path(path: &Path, repository: &Home) -> Result<PathBuf, Error> {
+/// Returns the physical path of a workspace, or why it cannot be one.
+pub(crate) fn place(path: &Path) -> Result<PathBuf, Error> {
     let refused = |why| Error::PathRefused { path: path.to_path_buf(), why };
     if !path.is_absolute() {
         return Err(refused("it is not absolute"));
@@ -259,6 +268,13 @@ pub(crate) fn check_path(path: &Path, repository: &Home) -> Result<PathBuf, Erro
     if physical.to_str().is_none() {
         return Err(refused("it is not UTF-8"));
     }
+    Ok(physical)
+}
+
+/// Returns the physical path of the workspace, or why it cannot be there.
+pub(crate) fn check_path(path: &Path, repository: &Home) -> Result<PathBuf, Error> {
+    let refused = |why| Error::PathRefused { path: path.to_path_buf(), why };
+    let physical = place(path)?;
     // A bare repository is often kept inside the directory that holds its worktrees; only what is below it is refused.
     if physical.starts_with(&repository.common_dir) || physical.starts_with(read::physical(&repository.root))
     {
@@ -294,7 +310,8 @@ pub(crate) fn move_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
 /// Makes the branch of a planned workspace, or adopts the one an earlier attempt made.
 pub(crate) fn ensure_branch(git: &Git, record: &Record) -> Result<(), Error> {
     if let Some(at) = read::branch(git, &record.branch)? {
-        let made_by_us = at == record.base || !record.setup_done.is_empty() || record.restored.is_some();
+        let known = record.restored.is_some() || record.adopted != Adopt::Nothing;
+        let made_by_us = at == record.base || !record.setup_done.is_empty() || known;
         if made_by_us || began(git, &record.branch, &record.id)?.is_some() {
             return Ok(());
         }

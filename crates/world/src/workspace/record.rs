@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Error, Kind};
+use super::{Adopt, Error, Kind};
 use crate::git::Oid;
 
 /// A record is a few hundred bytes; one larger than this is not ours.
@@ -44,6 +44,9 @@ pub(crate) struct Record {
     /// The trash entry it was made again from.
     #[serde(default)]
     pub(crate) restored: Option<String>,
+    /// What of it was there before.
+    #[serde(default)]
+    pub(crate) adopted: Adopt,
 }
 
 /// The records of one repository.

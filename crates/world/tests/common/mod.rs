@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Once;
 
 use oarlock_world::git::Oid;
-use oarlock_world::workspace::{Kind, RemoveWant, Setup, Want};
+use oarlock_world::workspace::{Adopt, Kind, RemoveWant, Setup, Want};
 
 /// A repository, and room beside it for workspaces.
 pub struct Repo {
@@ -90,6 +90,7 @@ impl Repo {
             kind: Kind::Worktree,
             id: name.to_owned(),
             setup: Setup::default(),
+            adopt: Adopt::Nothing,
         }
     }
 
