@@ -111,6 +111,10 @@ pub struct Spawn {
     #[serde(default)]
     #[schema(pattern = "^(default|accept-edits|auto|bypass)$")]
     pub permissions: Option<String>,
+    /// `orchestrator` for a session that drives the others of its project; there is one at most.
+    #[serde(default)]
+    #[schema(pattern = "^(builder|orchestrator)$")]
+    pub role: Option<String>,
     /// Standing rules for its system prompt.
     #[serde(default)]
     pub rules: Option<String>,
@@ -130,6 +134,9 @@ pub struct Session {
     pub project: String,
     /// Its way of working.
     pub playbook: String,
+    /// What its runs are for: `builder` or `orchestrator`.
+    #[serde(default)]
+    pub role: String,
     /// What it is doing, in one word.
     pub status: String,
     /// The decisive reason for that word, as a sentence.

@@ -16,6 +16,7 @@ mod land;
 mod logs;
 mod ls;
 mod man;
+mod orchestrator;
 mod part;
 mod project;
 mod reject;
@@ -107,6 +108,7 @@ enum Verb {
     Cleanup(cleanup::Cleanup),
     Undo(undo::Undo),
     Trash(trash::Trash),
+    Orchestrator(orchestrator::Orchestrator),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
     Man(man::Man),
@@ -222,6 +224,7 @@ fn run(cli: Cli) -> Done {
         Verb::Cleanup(verb) => cleanup::run(&context, &verb),
         Verb::Undo(verb) => undo::run(&context, &verb),
         Verb::Trash(verb) => trash::run(&context, &verb),
+        Verb::Orchestrator(verb) => orchestrator::run(&context, &verb),
         Verb::Doctor(verb) => doctor::run(&context, &verb),
         Verb::Completion(verb) => completion::run(&context, &verb),
         Verb::Man(verb) => man::run(&context, &verb),

@@ -11,7 +11,7 @@ use crate::fleet::{self, Fleet};
 use crate::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
 use crate::machine::{Decision, Entry, Key, Machine, Scope};
 use crate::playbook::Playbook;
-use crate::session::fact::{Adopted, Agent, Brief, Ports, WorkspaceKind};
+use crate::session::fact::{Adopted, Agent, Brief, Ports, Role, WorkspaceKind};
 use crate::session::{self, Effect, Refusal, Session};
 
 /// Sessions that may be spawned by one request: a slip of the finger must not start a thousand agents.
@@ -63,6 +63,8 @@ pub struct Spawn {
     pub playbook: Playbook,
     /// What of its workspace is there already. With an adopted branch or worktree, `branch` names it.
     pub adopted: Adopted,
+    /// What its runs are for.
+    pub role: Role,
 }
 
 /// What became of an admitted request.
@@ -167,11 +169,13 @@ impl Crew {
             ));
         };
         self.check_adoptable(&spawn)?;
+        self.check_one_orchestrator(&spawn)?;
         let name = match spawn.name {
             Some(name) => {
                 self.check_name_free(&name, None)?;
                 name
             }
+            None if spawn.role == Role::Orchestrator => self.free_name("orchestrator", &spawn.agent),
             None => self.free_name(&spawn.prompt, &spawn.agent),
         };
         let ports = free_ports(&self.ports_held())?;
@@ -189,10 +193,35 @@ impl Crew {
             ports,
             playbook: spawn.playbook,
             adopted: spawn.adopted,
+            role: spawn.role,
         };
         let wish = session::Request::Spawn(spawn.request, name, brief);
         let fact = Session::admit(&Session::default(), wish)?;
         Ok(Admitted::Lines(alloc::vec![Line::Session(spawn.id, Entry::Fact(fact))]))
+    }
+
+    /// Refuses a second orchestrator of a project: two would drive the same sessions apart.
+    fn check_one_orchestrator(&self, spawn: &Spawn) -> Result<(), Refusal> {
+        let drives = |session: &Session| {
+            session.outcome.is_none()
+                && session
+                    .brief
+                    .as_ref()
+                    .is_some_and(|brief| brief.role == Role::Orchestrator && brief.project == spawn.project)
+        };
+        let wanted = spawn.role == Role::Orchestrator;
+        match self.sessions.values().find(|scope| wanted && drives(&scope.state)) {
+            Some(there) => Err(Refusal::new(
+                "orchestrator_there",
+                format!("{} orchestrates {} already.", there.state.name, spawn.project),
+                format!(
+                    "Talk to it with \"oarlock send {0} …\", bring it up again with \"oarlock resume {0}\", or replace it with \
+                     --restart.",
+                    there.state.name
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Refuses what another session works in.

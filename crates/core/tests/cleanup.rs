@@ -58,6 +58,7 @@ impl Log {
             workspace: WorkspaceKind::Worktree,
             playbook: Playbook::Supervise(supervise::Options {}),
             adopted: Adopted::Nothing,
+            role: Role::Builder,
         }));
     }
 

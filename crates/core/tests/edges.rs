@@ -64,6 +64,7 @@ fn spawn(prompt: String) -> Request {
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
+        role: Role::Builder,
     })
 }
 

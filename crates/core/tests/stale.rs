@@ -39,6 +39,7 @@ impl Story {
                 ports: Ports { first: 20_000, count: 10 },
                 playbook: Playbook::Supervise(supervise::Options {}),
                 adopted: Adopted::Nothing,
+                role: Role::Builder,
             },
         });
         story

@@ -35,6 +35,7 @@ pub(crate) fn session(id: &SessionId, scope: &Scope<Session>) -> wire::Session {
         name: session.name.0.clone(),
         project: brief.map(|brief| brief.project.0.clone()).unwrap_or_default(),
         playbook: brief.map(|brief| brief.playbook.word().to_owned()).unwrap_or_default(),
+        role: role(brief.map(|brief| brief.role).unwrap_or_default()).into(),
         status: status.word().to_owned(),
         because: reasons.first().map(|reason| reason.says.clone()).unwrap_or_default(),
         outcome: session.outcome.as_ref().map(|outcome| outcome_word(outcome).to_owned()),
@@ -101,9 +102,7 @@ fn asks(run: &Run) -> Option<wire::Asks> {
 fn run(place: &Place, id: &SessionId, run: &Run) -> wire::Run {
     wire::Run {
         id: run.id.0,
-        role: match run.role {
-            Role::Builder => "builder".into(),
-        },
+        role: role(run.role).into(),
         started_at: time(run.started_at),
         ended_at: run.ended.as_ref().map(|(_, at)| time(*at)),
         exit: run.ended.as_ref().map(|(exit, _)| self::exit(exit)),
@@ -120,6 +119,14 @@ fn run(place: &Place, id: &SessionId, run: &Run) -> wire::Run {
         context: run.count.context.map(|(used, window)| (used, window.unwrap_or(0))),
         folder: place.run(id.as_str(), run.id.0).display().to_string(),
         last_words: run.last_words.clone(),
+    }
+}
+
+/// Returns the word for what a run is for.
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Builder => "builder",
+        Role::Orchestrator => "orchestrator",
     }
 }
 

@@ -12,7 +12,7 @@ use oarlock_core::fleet;
 use oarlock_core::ids::{Name, Oid, ProjectId, RequestId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Scope};
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Adopted, Agent, Begun, Fact, Trouble, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Begun, Fact, Role, Trouble, WorkspaceKind};
 use oarlock_core::session::{self, Effect, Session};
 use oarlock_engine::{
     Clock, Driver, Handle, Job, MemoryStore, NoAnswer, Perform, Published, SLOW_MAX, Stamped, Store,
@@ -188,6 +188,7 @@ fn spawn(id: &str) -> Request {
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
+        role: Role::Builder,
     })
 }
 

@@ -230,6 +230,7 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
+        role: Role::Builder,
     })
 }
 

@@ -28,6 +28,11 @@ pub fn run(context: &Context, ls: &Ls) -> Done {
     let project = context.project_filter()?.map(|p| format!("&project={}", in_path(&p))).unwrap_or_default();
     let sessions: Vec<wire::Session> =
         context.client()?.get(&format!("/v1/sessions?all={}{project}", ls.all))?;
+    show(context, &sessions)
+}
+
+/// Shows sessions as a table, or as JSON.
+pub fn show(context: &Context, sessions: &[wire::Session]) -> Done {
     if context.json {
         return out::json(&sessions);
     }
@@ -62,7 +67,8 @@ fn row(session: &wire::Session, several: bool) -> Vec<String> {
 
 /// Returns why it has its status; an agent that should tell and does not is not taken at its last word.
 fn because(session: &wire::Session) -> String {
-    let because = out::clean(&session.because);
+    let mark = if session.role == "orchestrator" { "[orchestrator] " } else { "" };
+    let because = format!("{mark}{}", out::clean(&session.because));
     match &session.silent_since {
         Some(since) => format!("{because} No sign of it for {}.", out::age(since)),
         None => because,

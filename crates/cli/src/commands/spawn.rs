@@ -66,7 +66,7 @@ pub struct Spawn {
 }
 
 pub fn run(context: &Context, spawn: &Spawn) -> Done {
-    let (agent, command) = agent(spawn)?;
+    let (agent, command) = agent(spawn.agent.as_ref(), spawn.exec.as_ref())?;
     if spawn.count > 1 && (spawn.branch.is_some() || spawn.adopt.is_some()) {
         return Err(CliError::Usage(
             "Several sessions cannot work on one branch.".into(),
@@ -101,6 +101,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             hold: spawn.hold.clone(),
             model: spawn.model.clone(),
             permissions: spawn.permissions.clone(),
+            role: None,
             rules: spawn.rules.clone(),
             args: spawn.arg.clone(),
         };
@@ -119,8 +120,9 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
     Ok(())
 }
 
-fn agent(spawn: &Spawn) -> Result<(String, Option<String>), CliError> {
-    match (&spawn.agent, &spawn.exec) {
+/// Returns the agent and its command, as they were named.
+pub fn agent(agent: Option<&String>, exec: Option<&String>) -> Result<(String, Option<String>), CliError> {
+    match (agent, exec) {
         (None, Some(command)) => Ok(("exec".into(), Some(command.clone()))),
         // `exec:CMD` is how lists show such an agent, so it is understood too.
         (Some(agent), None) => Ok(match agent.strip_prefix("exec:") {

@@ -19,6 +19,7 @@ mod landing;
 mod limits;
 mod log;
 mod messages;
+mod orchestrator;
 mod places;
 mod repositories;
 mod strangers;

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Decision;
-use crate::session::fact::Role;
 use crate::session::{Brief, Checkout, Effect, Session};
 
 /// Options of the playbook; none yet.
@@ -21,6 +20,6 @@ impl Options {
         checkout: &Checkout,
         decision: &mut Decision<Effect>,
     ) {
-        session.decide_run(brief, checkout, Role::Builder, decision);
+        session.decide_run(brief, checkout, brief.role, decision);
     }
 }

@@ -36,6 +36,9 @@ pub struct Brief {
     /// What of its workspace was there before.
     #[serde(default)]
     pub adopted: Adopted,
+    /// What its runs are for.
+    #[serde(default)]
+    pub role: Role,
 }
 
 /// What of a workspace was there before its session. It stays a person's: an adopted branch is never deleted, and an
@@ -163,11 +166,14 @@ pub struct Ports {
 }
 
 /// Part of the judgement that a run serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Does the work.
+    #[default]
     Builder,
+    /// Has others do the work: drives the sessions of its project, and lands nothing.
+    Orchestrator,
 }
 
 /// How a run's process ended.

@@ -131,6 +131,10 @@ fn run_of(key: &Key) -> Option<RunId> {
 }
 
 impl Session {
+    fn role(&self) -> Role {
+        self.brief.as_ref().map(|brief| brief.role).unwrap_or_default()
+    }
+
     fn requested(&mut self, name: &crate::ids::Name, brief: &super::Brief, at: Timestamp) {
         if self.brief.is_some() {
             return;
@@ -235,7 +239,7 @@ impl Session {
     /// all the same, so somebody looks and ends it.
     fn take_for_begun(&mut self) {
         if self.tries.get("run").is_some_and(|tries| tries.trouble.is_some()) && self.live_run().is_none() {
-            self.run_started(Run::begin(RunId(self.runs_begun), Role::Builder, 0, self.clock));
+            self.run_started(Run::begin(RunId(self.runs_begun), self.role(), 0, self.clock));
         }
     }
 
@@ -387,7 +391,7 @@ impl Session {
             // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
             "run" => {
                 if let Some(run) = run_of(key) {
-                    self.run_started(Run::begin(run, Role::Builder, 0, at));
+                    self.run_started(Run::begin(run, self.role(), 0, at));
                 }
             }
             kind @ ("workspace" | "stop" | "remove" | "undo") => self.tries(kind).skip(),

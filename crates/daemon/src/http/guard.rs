@@ -4,12 +4,13 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use oarlock_api::TOKEN_HEADER;
 
+use super::rights::{Drives, right};
 use super::{App, Failure};
 
 /// Names of the daemon itself besides those of the loopback interface. Any other name in a request is that of somebody
@@ -66,7 +67,8 @@ fn is_own(host: &str) -> bool {
         || address.unwrap_or(without_port).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Lets a run's token do what a run may: read, and write to its own session's messages. Nothing that lands or ends work.
+/// Lets a run's token do what a run may: read, and write to its own session's messages; an orchestrator's drives the
+/// sessions of its project. Nothing that lands or takes away work.
 pub(super) async fn of_runs(State(daemon): App, mut request: Request, next: Next) -> Response {
     let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
     let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
@@ -81,8 +83,12 @@ pub(super) async fn of_runs(State(daemon): App, mut request: Request, next: Next
         )
         .into_response();
     };
-    let own = format!("/v1/sessions/{}/messages", bearer.session);
-    if request.method() == Method::GET || request.uri().path() == own {
+    let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let wanted = right(request.method(), template);
+    if daemon.may(&bearer, wanted, request.uri().path()) {
+        if let Some(project) = daemon.drives(&bearer) {
+            request.extensions_mut().insert(Drives(project));
+        }
         request.extensions_mut().insert(bearer);
         return next.run(request).await;
     }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use oarlock_agents::REGISTRY;
 use oarlock_api::wire;
 use oarlock_core::crew::{Request as Wish, Spawn};
 use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId};
 use oarlock_core::playbook::{Playbook, supervise};
-use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, Role, WorkspaceKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Asked, Body, Named, Requested};
+use super::rights::Drives;
 use super::{Answered, App, Failure, blocking};
 use crate::{Daemon, view};
 
@@ -81,8 +82,20 @@ async fn list(State(daemon): App, Asked(query): Asked<ListQuery>) -> Answered<Js
 async fn spawn(
     State(daemon): App,
     Requested(request): Requested,
+    drives: Option<Extension<Drives>>,
     Body(body): Body<wire::Spawn>,
 ) -> Answered<(StatusCode, Json<wire::Session>)> {
+    if let Some(Extension(Drives(project))) = drives {
+        daemon.check_delegation(&project, &body).await?;
+    }
+    let role = match body.role.as_deref() {
+        None | Some("builder") => Role::Builder,
+        Some("orchestrator") => Role::Orchestrator,
+        Some(other) => {
+            let message = format!("\"{}\" is no role.", oarlock_core::text::line(other, 40));
+            return Err(Failure::bad("bad_role", message, "Use builder or orchestrator."));
+        }
+    };
     let agent = agent(&body)?;
     let name = body.name.as_deref().map(parse_name).transpose()?;
     let workspace = match body.workspace.as_deref() {
@@ -108,6 +121,7 @@ async fn spawn(
         workspace,
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted,
+        role,
     };
     daemon.wish(Wish::Spawn(spawn)).await?;
     let scope = daemon.scope(&id)?;
@@ -115,6 +129,22 @@ async fn spawn(
 }
 
 impl Daemon {
+    /// An orchestrator begins workers in its own project, and in workspaces of their own: no second orchestrator, and none of
+    /// a person's worktrees.
+    async fn check_delegation(&self, project: &ProjectId, body: &wire::Spawn) -> Answered<()> {
+        let is_own = self.registered(&body.project).await?.is_ok_and(|asked| asked == *project);
+        let is_worker = body.role.as_deref().is_none_or(|role| role == "builder") && body.adopt.is_none();
+        if is_own && is_worker {
+            return Ok(());
+        }
+        Err(Failure::new(
+            StatusCode::FORBIDDEN,
+            "not_allowed",
+            "An orchestrator may begin workers in its own project only.",
+            "Ask the person who runs oarlock.",
+        ))
+    }
+
     /// Finds out what of a wanted workspace is there already, and on which branch it is. What cannot be taken over is refused
     /// before anything begins; making the workspace looks again.
     async fn adopted(

@@ -97,3 +97,95 @@ fn a_forged_token_opens_nothing() {
     assert_eq!(as_run(&bench, &good, "GET", "/v1/status", &json!({})).status, 200);
     assert!(!bench.log().contains(&good[12..]), "no token is ever logged");
 }
+
+/// Begins a session as an orchestrator and returns its id.
+fn orchestrator(bench: &Bench, repository: &std::path::Path) -> String {
+    let body = json!({"project": repository, "agent": "exec", "command": "true", "role": "orchestrator"});
+    let answer = bench.post("/v1/sessions", "spawn-orchestrator", &body);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// The operations an orchestrator's token opens, with the sessions it opens them for: workers of its project, and itself.
+const DRIVEN: &[(&str, &str, bool)] = &[
+    ("post", "/v1/sessions/{session}/messages", true),
+    ("post", "/v1/sessions/{session}/answer", false),
+    ("post", "/v1/sessions/{session}/stop", true),
+    ("post", "/v1/sessions/{session}/resume", true),
+];
+
+#[test]
+fn an_orchestrator_drives_the_sessions_of_its_project_and_lands_and_removes_nothing() {
+    let bench = Bench::new();
+    let (shop, other) = (bench.repository("shop"), bench.repository("other"));
+    let worker = bench.spawn(&shop, "worker");
+    let foreign = bench.spawn(&other, "foreign");
+    let own = orchestrator(&bench, &shop);
+    for id in [&worker, &foreign, &own] {
+        bench.until_at_rest(id);
+    }
+    // That of a run to come: its own stop is among what is tried, and the present run's token would end with it.
+    let token = token(&bench, &own, 7);
+    let document = serde_json::to_value(oarlock_daemon::openapi()).unwrap();
+    let (mut opened, mut shut) = (0, 0);
+    for (template, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|method| *method != "get") {
+            if template == "/v1/sessions" {
+                continue;
+            }
+            let row = DRIVEN.iter().find(|(known, path, _)| known == method && path == template);
+            for (session, opens) in [
+                (worker.as_str(), row.is_some()),
+                ("worker", row.is_some()),
+                (own.as_str(), row.is_some_and(|(_, _, itself)| *itself)),
+                (foreign.as_str(), false),
+                ("foreign", false),
+                ("nobody", false),
+            ] {
+                let path = template.replace("{session}", session).replace("{project}", "shop");
+                let answer = as_run(&bench, &token, &method.to_uppercase(), &path, &json!({}));
+                let refused = answer.status == 403;
+                assert_eq!(refused, !opens, "{method} {path}: {} {}", answer.status, answer.text());
+                if refused {
+                    assert_eq!(answer.refusal(), "not_allowed", "{method} {path}");
+                }
+                opened += usize::from(opens);
+                shut += usize::from(!opens);
+            }
+        }
+    }
+    assert!(opened == 11 && shut > 50, "{opened} ways were open and {shut} shut");
+    assert_eq!(bench.get("/readyz").status, 200, "the daemon was not stopped");
+    assert_eq!(bench.count("landed") + bench.count("rejected") + bench.count("removed"), 0);
+}
+
+#[test]
+fn an_orchestrator_begins_workers_in_its_own_project_only() {
+    let bench = Bench::new();
+    let (shop, other) = (bench.repository("shop"), bench.repository("other"));
+    let own = orchestrator(&bench, &shop);
+    bench.spawn(&other, "foreign");
+    let token = token(&bench, &own, 0);
+    let spawn = |change: Value| {
+        let mut body = json!({"project": shop, "agent": "exec", "command": "true"});
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        as_run(&bench, &token, "POST", "/v1/sessions", &body)
+    };
+    let unregistered = bench.repository("third");
+    for change in [
+        json!({"project": other}),
+        json!({"project": "other"}),
+        json!({"project": unregistered}),
+        json!({"role": "orchestrator"}),
+        json!({"adopt": shop}),
+    ] {
+        let answer = spawn(change.clone());
+        assert_eq!((answer.status, answer.refusal().as_str()), (403, "not_allowed"), "{change}");
+    }
+    assert_eq!(bench.get("/v1/projects").json().as_array().unwrap().len(), 2, "no project was registered");
+    let begun = spawn(json!({"name": "helper"}));
+    assert_eq!((begun.status, begun.json()["role"].as_str()), (201, Some("builder")));
+    let second = json!({"project": shop, "agent": "exec", "command": "true", "role": "orchestrator"});
+    let refused = bench.post("/v1/sessions", "second", &second);
+    assert_eq!((refused.status, refused.refusal().as_str()), (409, "orchestrator_there"));
+}

@@ -211,6 +211,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         workspace: WorkspaceKind::Worktree,
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
+        role: Role::Builder,
     })
 }
 

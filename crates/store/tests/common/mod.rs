@@ -7,7 +7,7 @@ use oarlock_core::crew::{Crew, Line};
 use oarlock_core::fleet;
 use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key};
-use oarlock_core::session::fact::{Adopted, Agent, Brief, Fact, Ports, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Brief, Fact, Ports, Role, WorkspaceKind};
 use oarlock_core::{playbook::Playbook, playbook::supervise};
 use oarlock_engine::{Stamped, Store};
 
@@ -81,6 +81,7 @@ pub fn prompted(id: &str, prompt: &str) -> Fact {
         ports: Ports { first: 20_000, count: 10 },
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
+        role: Role::Builder,
     };
     Fact::Requested { request: RequestId::from(id), name: Name::from(id), brief }
 }
