@@ -237,3 +237,51 @@ fn run(cli: Cli) -> Done {
 pub fn command_line() -> clap::Command {
     Cli::command()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the commands of ours that a page shows: what stands between backticks, and lines of transcripts.
+    fn commands(page: &str) -> Vec<&str> {
+        let (mut found, mut is_code) = (Vec::new(), false);
+        for line in page.lines() {
+            is_code ^= line.starts_with("```");
+            if is_code {
+                found.extend(line.strip_prefix("$ "));
+            } else {
+                found.extend(line.split('`').skip(1).step_by(2));
+            }
+        }
+        found.retain(|text| text.starts_with("oarlock "));
+        found
+    }
+
+    /// Splits a command as a shell does, as far as guides quote: words, and text between single quotes.
+    fn words(command: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (index, part) in command.split('\'').enumerate() {
+            match index % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_of_ours_in_the_guides_is_one_that_there_is() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide");
+        let mut tried = 0;
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let page = std::fs::read_to_string(entry.path()).unwrap();
+            for command in commands(&page) {
+                if let Err(error) = Cli::try_parse_from(words(command)) {
+                    panic!("{}: {command}: {error}", entry.path().display());
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried > 20, "only {tried} commands were found");
+    }
+}
