@@ -5,7 +5,7 @@ use oarlock_core::ids::{Name, Oid, ProjectId, RequestId, RunId, SessionId, Times
 use oarlock_core::machine::Entry;
 use oarlock_core::playbook::{Playbook, supervise::Options};
 use oarlock_core::session::fact::{
-    Agent, Brief, Exit, Fact, Farewell, Observation, Ports, Role, Source, TurnEnd, WorkspaceKind,
+    Adopted, Agent, Brief, Exit, Fact, Farewell, Observation, Ports, Role, Source, TurnEnd, WorkspaceKind,
 };
 use oarlock_engine::{Stamped, Store};
 use oarlock_store::SqliteStore;
@@ -165,5 +165,7 @@ fn brief(session: usize) -> Brief {
         workspace: WorkspaceKind::Worktree,
         ports: Ports::default(),
         playbook: Playbook::Supervise(Options {}),
+        adopted: Adopted::Nothing,
+        role: Role::Builder,
     }
 }
