@@ -229,6 +229,8 @@ pub struct SessionDetail {
     pub session: Session,
     /// What the agent was told first.
     pub prompt: String,
+    /// What was asked for and configured for its agent, when the session began.
+    pub told: Told,
     /// The first of its leased ports, and how many there are.
     #[schema(value_type = [u16; 2])]
     pub ports: (u16, u16),
@@ -244,6 +246,21 @@ pub struct SessionDetail {
     pub trash: Option<String>,
     /// What of its workspace was there before: `branch` or `worktree`; null when all of it was made.
     pub adopted: Option<String>,
+}
+
+/// What an agent is started with, as far as it is not the agent's own settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Told {
+    /// The model it is to use.
+    pub model: Option<String>,
+    /// What it may do without asking: `default`, `accept-edits`, `auto` or `bypass`.
+    pub permissions: String,
+    /// Standing rules.
+    pub rules: String,
+    /// Arguments added to its command line.
+    pub args: Vec<String>,
+    /// The names of variables added to its environment. What is in them is not told.
+    pub env: Vec<String>,
 }
 
 /// Tokens and money used by all runs of a session; no token is in two of the counts.

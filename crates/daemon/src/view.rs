@@ -7,6 +7,7 @@ use oarlock_core::machine::Scope;
 use oarlock_core::session::fact::{Adopted, Agent, Author, Begun, Exit, Role, Source, Trouble};
 use oarlock_core::session::{Activity, Message, MessageState, Outcome, Refusal, Run, Session, Workspace};
 use oarlock_core::status;
+use oarlock_world::config::PERMISSIONS;
 
 /// Writes a moment as RFC 3339 in UTC, to the millisecond.
 pub(crate) fn time(at: Timestamp) -> String {
@@ -62,6 +63,7 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
     wire::SessionDetail {
         session: session(id, scope),
         prompt: brief.map(|brief| brief.prompt.clone()).unwrap_or_default(),
+        told: brief.map(|brief| told(&brief.agent)).unwrap_or_default(),
         ports: brief.map(|brief| (brief.ports.first, brief.ports.count)).unwrap_or_default(),
         runs: state.runs.iter().map(|one| run(place, id, one)).collect(),
         messages: state.messages.iter().map(message).collect(),
@@ -79,6 +81,17 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
             Adopted::Branch => Some("branch".into()),
             Adopted::Worktree(_) => Some("worktree".into()),
         }),
+    }
+}
+
+fn told(agent: &Agent) -> wire::Told {
+    let word = PERMISSIONS.iter().find(|(_, known)| *known == agent.permissions);
+    wire::Told {
+        model: agent.model.clone(),
+        permissions: word.map(|(word, _)| (*word).to_owned()).unwrap_or_default(),
+        rules: agent.rules.clone(),
+        args: agent.args.clone(),
+        env: agent.env.iter().map(|(name, _)| name.clone()).collect(),
     }
 }
 

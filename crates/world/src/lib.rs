@@ -4,6 +4,7 @@
 //! facts or the daemon. `perform` maps wanted effects to it and to `run`; `observe` turns what happens into facts.
 
 mod bridge;
+pub mod config;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -13,7 +14,6 @@ pub mod landing;
 mod observe;
 mod perform;
 pub mod plant;
-mod project_file;
 mod query;
 pub mod run;
 pub mod scripted;
@@ -22,5 +22,4 @@ mod trouble;
 pub mod workspace;
 
 pub use perform::{Folders, World};
-pub use project_file::{FILE_NAME, ProjectFile};
 pub use query::{KeptWorkspace, LandingPreview};

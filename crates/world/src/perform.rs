@@ -14,10 +14,10 @@ use oarlock_core::text;
 use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
+use crate::config::{self, Config};
 use crate::landing::{self, Follow, LandWant, LeftAlone};
 use crate::observe::screens::{Looker, Sight, View};
 use crate::observe::{Head, Inbox, Observer, Tell};
-use crate::project_file::ProjectFile;
 use crate::run::talk::Party;
 use crate::run::watch::{Watch, Watched};
 use crate::run::{self, Start, Surroundings, inbox};
@@ -72,18 +72,18 @@ impl World {
 
     fn prepare(&self, session: &SessionId, brief: &Brief) -> Result<Vec<Fact>, Trouble> {
         let repository = PathBuf::from(&brief.repository);
-        let file = ProjectFile::read(&repository).map_err(|error| {
-            let mut trouble = trouble::error("bad_project_file", "The project's file is wrong", &error);
-            trouble.hint = "Correct it, then \"oarlock resume\".".into();
-            trouble
+        let config = Config::read(&repository).map_err(|error| Trouble {
+            hint: "Correct it, then \"oarlock resume\".".into(),
+            ..config::trouble(&error)
         })?;
-        let default_branch = file.default_branch.clone();
+        let default_branch = config.project.default_branch.clone();
         let path = self.place_of(brief, "");
         let env = vec![
             ("OARLOCK_WORKSPACE".into(), path.to_string_lossy().into_owned()),
             ("OARLOCK_PORT".into(), brief.ports.first.to_string()),
             ("OARLOCK_PORT_COUNT".into(), brief.ports.count.to_string()),
         ];
+        let (setup, left_out) = config.setup(env);
         let want = Want {
             repository,
             path,
@@ -92,7 +92,7 @@ impl World {
             kind: kind(brief.workspace),
             id: session.0.clone(),
             // What somebody made is theirs to set up.
-            setup: if is_adopted_whole(brief) { Setup::default() } else { file.setup(env) },
+            setup: if is_adopted_whole(brief) { Setup::default() } else { setup },
             adopt: adopt(brief),
         };
         let ready = workspace::prepare(&want).map_err(|error| of_workspace(&error))?;
@@ -101,6 +101,7 @@ impl World {
             .iter()
             .map(|skipped| format!("Setup left out {}: {:?}.", skipped.path, skipped.why))
             .collect();
+        notes.extend(left_out);
         notes.extend(
             ready.moved_aside.iter().map(|to| format!("What lay in its place went to {}.", to.display())),
         );

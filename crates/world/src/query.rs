@@ -8,9 +8,8 @@ use oarlock_core::session::Session;
 use oarlock_core::session::fact::{Trouble, WorkspaceKind};
 
 use crate::perform::World;
-use crate::project_file::ProjectFile;
 use crate::workspace::{self, DiffWant, Fit, Home};
-use crate::{landing, trash, trouble};
+use crate::{config, landing, trash, trouble};
 
 /// What landing would do.
 #[derive(Clone, Debug)]
@@ -72,7 +71,7 @@ impl World {
         if found.empty {
             return Err(of(&workspace::Error::Empty { root: found.home.root }));
         }
-        let file = ProjectFile::read(&found.home.root).unwrap_or_default();
+        let file = config::project(&found.home.root).unwrap_or_default();
         Ok(Home { default_branch: file.default_branch.or(found.home.default_branch), ..found.home })
     }
 

@@ -48,7 +48,7 @@ enum What {
 pub fn run(context: &Context, orchestrator: &Orchestrator) -> Done {
     match &orchestrator.what {
         What::Start { agent: named, exec, prompt, restart } => {
-            let (agent, command) = agent(named.as_ref(), exec.as_ref())?;
+            let (agent, command) = agent(named.as_ref(), exec.as_ref());
             let prompt = match prompt.as_deref() {
                 Some("-") => stdin()?,
                 text => text.unwrap_or_default().into(),

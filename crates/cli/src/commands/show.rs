@@ -30,6 +30,9 @@ pub fn run(context: &Context, show: &Show) -> Done {
     out::line(&format!("{} ({}) of {}", session.name, session.id, session.project));
     out::line(&format!("status     {}{outcome}: {}", session.status, out::clean(&session.because)));
     out::line(&format!("agent      {}, held by {}", out::clean(&session.agent), session.held_by));
+    for (what, says) in told(&detail.told) {
+        out::line(&format!("{what:<10} {}", out::cut(&out::clean(&says), 90)));
+    }
     if let Some(asks) = &detail.asks {
         let verb = if asks.kind == "question" { "--say '…'" } else { "allow|always|deny" };
         out::line(&format!("asks       {} (oarlock answer {} {verb})", out::clean(&asks.what), session.name));
@@ -95,6 +98,19 @@ pub fn run(context: &Context, show: &Show) -> Done {
         ));
     }
     Ok(())
+}
+
+/// Returns what the agent was given beyond its own settings, by name.
+fn told(told: &wire::Told) -> Vec<(&'static str, String)> {
+    let permissions = Some(&told.permissions).filter(|word| *word != "default").cloned();
+    let all = [
+        ("model", told.model.clone().unwrap_or_default()),
+        ("may", permissions.unwrap_or_default()),
+        ("rules", told.rules.clone()),
+        ("args", told.args.join(" ")),
+        ("env", told.env.join(" ")),
+    ];
+    all.into_iter().filter(|(_, says)| !says.is_empty()).collect()
 }
 
 /// Writes millionths of a dollar as people read money.

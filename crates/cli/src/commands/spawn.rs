@@ -24,7 +24,7 @@ pub struct Spawn {
     /// How many, at most 100
     #[arg(default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(SPAWN_MAX)), value_name = "N")]
     count: u16,
-    /// The agent; see "oarlock doctor" for those known
+    /// The agent; see "oarlock doctor" for those known (default: OARLOCK_AGENT, else as configured)
     #[arg(long, value_name = "A", conflicts_with = "exec")]
     agent: Option<String>,
     /// Any shell command as the agent, in a terminal of its own
@@ -45,19 +45,20 @@ pub struct Spawn {
     /// An existing worktree to work in, as it is, with its uncommitted work
     #[arg(long, value_name = "PATH", conflicts_with = "workspace")]
     adopt: Option<std::path::PathBuf>,
-    /// How the agent is held (default: with a prompt its protocol, else its own interface in a terminal)
+    /// How the agent is held (default: OARLOCK_HOLD, as configured, or
+    /// with a prompt its protocol, else its own interface in a terminal)
     #[arg(long, value_parser = ["protocol", "acp", "terminal", "process"], value_name = "HOW")]
     hold: Option<String>,
-    /// The model it is to use (default: its own settings)
+    /// The model it is to use (default: OARLOCK_MODEL, as configured, or its own settings)
     #[arg(long, value_name = "M")]
     model: Option<String>,
-    /// What it may do without asking (default: its own settings)
+    /// What it may do without asking (default: OARLOCK_PERMISSIONS, as configured, or its own settings)
     #[arg(long, value_parser = ["default", "accept-edits", "auto", "bypass"], value_name = "MODE")]
     permissions: Option<String>,
-    /// Standing rules for its system prompt
+    /// Standing rules for its system prompt, after those that are configured
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     rules: Option<String>,
-    /// An argument to add to its command line; may be given again
+    /// An argument to add to its command line, after those that are configured; may be given again
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     arg: Vec<String>,
     /// How the workspace is made
@@ -66,7 +67,11 @@ pub struct Spawn {
 }
 
 pub fn run(context: &Context, spawn: &Spawn) -> Done {
-    let (agent, command) = agent(spawn.agent.as_ref(), spawn.exec.as_ref())?;
+    let (agent, command) = agent(spawn.agent.as_ref(), spawn.exec.as_ref());
+    // The variables speak of agents; a command is what it is.
+    let said = |flag: &Option<String>, variable| {
+        if agent == "exec" { flag.clone() } else { said(flag.as_ref(), variable) }
+    };
     if spawn.count > 1 && (spawn.branch.is_some() || spawn.adopt.is_some()) {
         return Err(CliError::Usage(
             "Several sessions cannot work on one branch.".into(),
@@ -98,9 +103,9 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             adopt: adopt.clone(),
             base: spawn.base.clone(),
             workspace: Some(spawn.workspace.clone()),
-            hold: spawn.hold.clone(),
-            model: spawn.model.clone(),
-            permissions: spawn.permissions.clone(),
+            hold: said(&spawn.hold, "OARLOCK_HOLD"),
+            model: said(&spawn.model, "OARLOCK_MODEL"),
+            permissions: said(&spawn.permissions, "OARLOCK_PERMISSIONS"),
             role: None,
             rules: spawn.rules.clone(),
             args: spawn.arg.clone(),
@@ -120,20 +125,22 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
     Ok(())
 }
 
-/// Returns the agent and its command, as they were named.
-pub fn agent(agent: Option<&String>, exec: Option<&String>) -> Result<(String, Option<String>), CliError> {
-    match (agent, exec) {
-        (None, Some(command)) => Ok(("exec".into(), Some(command.clone()))),
-        // `exec:CMD` is how lists show such an agent, so it is understood too.
-        (Some(agent), None) => Ok(match agent.strip_prefix("exec:") {
-            Some(command) => ("exec".into(), Some(command.into())),
-            None => (agent.clone(), None),
-        }),
-        _ => Err(CliError::Usage(
-            "No agent was named.".into(),
-            "Give one with --agent A, or any command with --exec CMD.".into(),
-        )),
+/// Returns the agent that is asked for, empty for the default, and its command.
+pub fn agent(agent: Option<&String>, exec: Option<&String>) -> (String, Option<String>) {
+    if let Some(command) = exec {
+        return ("exec".into(), Some(command.clone()));
     }
+    let agent = said(agent, "OARLOCK_AGENT").unwrap_or_default();
+    // `exec:CMD` is how lists show such an agent, so it is understood too.
+    match agent.strip_prefix("exec:") {
+        Some(command) => ("exec".into(), Some(command.into())),
+        None => (agent, None),
+    }
+}
+
+/// Returns what a flag says, else what a variable does.
+fn said(flag: Option<&String>, variable: &str) -> Option<String> {
+    flag.cloned().or_else(|| std::env::var(variable).ok().filter(|value| !value.is_empty()))
 }
 
 /// Returns a folder's path as the daemon, which stands elsewhere, can find it.

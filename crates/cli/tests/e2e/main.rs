@@ -7,6 +7,7 @@ mod agents;
 mod cleanup;
 mod clients;
 mod clock;
+mod config;
 mod crash;
 mod daemon;
 mod disk;

@@ -129,6 +129,16 @@ impl Daemon {
         Ok(known.ok_or(root))
     }
 
+    /// Returns the root of the repository of an id or of a path inside it, registered or not.
+    pub(super) async fn root(&self, text: &str) -> Answered<String> {
+        let id = match self.registered(text).await? {
+            Ok(id) => id,
+            Err(root) => return Ok(root),
+        };
+        let path = self.engine.crew().fleet.state.projects.get(&id).map(|project| project.path.clone());
+        path.ok_or_else(|| no_project(&id.0))
+    }
+
     /// Returns the project of an id or of a path inside a repository, registering it on first use.
     pub(super) async fn project(self: &Arc<Self>, text: &str, request: &RequestId) -> Answered<ProjectId> {
         let root = match self.registered(text).await? {

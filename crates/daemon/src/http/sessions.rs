@@ -1,7 +1,7 @@
 //! Sessions: begin, list, look at.
 
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,6 +14,8 @@ use oarlock_core::crew::{Request as Wish, Spawn};
 use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, Role, WorkspaceKind};
+use oarlock_world::config::{self, Config, PERMISSIONS, Told, WORKER};
+use oarlock_world::run::program;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -96,7 +98,8 @@ async fn spawn(
             return Err(Failure::bad("bad_role", message, "Use builder or orchestrator."));
         }
     };
-    let agent = agent(&body)?;
+    let id = session_id(&request);
+    let agent = daemon.agent(&id, &body).await?;
     let name = body.name.as_deref().map(parse_name).transpose()?;
     let workspace = match body.workspace.as_deref() {
         None | Some("worktree") => WorkspaceKind::Worktree,
@@ -107,7 +110,6 @@ async fn spawn(
         }
     };
     let project = daemon.project(&body.project, &request).await?;
-    let id = session_id(&request);
     let (adopted, branch) = daemon.adopted(&project, &id, &body).await?;
     let spawn = Spawn {
         request,
@@ -186,57 +188,99 @@ impl Daemon {
             (None, branch) => Ok((Adopted::Nothing, branch)),
         }
     }
+
+    /// Returns the agent that is asked for, with what is configured of it where nothing else is asked for.
+    async fn agent(&self, id: &SessionId, body: &wire::Spawn) -> Answered<Agent> {
+        if body.agent == "exec" {
+            return agent(body, Told::default());
+        }
+        // A wish that is repeated was admitted with what was configured then.
+        let known = self.engine.crew().sessions.get(id).and_then(|scope| scope.state.brief.clone());
+        if let Some(brief) = known {
+            return Ok(brief.agent);
+        }
+        let (root, name) = (self.root(&body.project).await?, body.agent.clone());
+        let has_permissions = body.permissions.is_some();
+        let role = if body.role.as_deref() == Some("orchestrator") { "orchestrator" } else { WORKER };
+        let told = blocking(move || -> Answered<Told> {
+            let config = Config::read(Path::new(&root)).map_err(|error| config::trouble(&error))?;
+            let asked = config::Asked { role, agent: &name, has_permissions };
+            let told = config.told(&asked)?;
+            if told.agent.is_none() { Err(nobody_named(&config)) } else { Ok(told) }
+        });
+        agent(body, told.await??)
+    }
 }
 
-fn agent(body: &wire::Spawn) -> Answered<Agent> {
-    let Some(agent) = oarlock_agents::find(&body.agent) else {
+/// Says that there is no default, and who could be named.
+fn nobody_named(config: &Config) -> Failure {
+    let is_there = |agent: &&dyn oarlock_agents::Agent| {
+        !agent.programs().is_empty() && program::find(*agent, config.person.program(agent.name())).is_ok()
+    };
+    let there: Vec<_> = REGISTRY.iter().copied().filter(is_there).map(oarlock_agents::Agent::name).collect();
+    let there = if there.is_empty() { String::new() } else { format!(" (installed: {})", there.join(", ")) };
+    Failure::bad(
+        "no_agent",
+        "No agent was named, and none is the default here.",
+        format!(
+            "Name one with --agent A{there}, or any command with --exec CMD; agent = \"A\" in oarlock.toml sets a default."
+        ),
+    )
+}
+
+/// Returns the agent of a request: what it says is over what is told of the agent.
+fn agent(body: &wire::Spawn, told: Told) -> Answered<Agent> {
+    let name = told.agent.as_deref().unwrap_or(&body.agent);
+    let Some(agent) = oarlock_agents::find(name) else {
         let known: Vec<_> = REGISTRY.iter().map(|agent| agent.name()).collect();
-        let message = format!("There is no agent \"{}\".", oarlock_core::text::line(&body.agent, 40));
+        let message = format!("There is no agent \"{}\".", oarlock_core::text::line(name, 40));
         return Err(Failure::bad(
             "no_agent",
             message,
             format!("Known: {}. Or run any command with --exec.", known.join(", ")),
         ));
     };
-    let hold = hold_of(agent, body.hold.as_deref(), body.prompt.is_empty())?;
-    let permissions = match body.permissions.as_deref() {
-        None | Some("default") => Permissions::Default,
-        Some("accept-edits") => Permissions::AcceptEdits,
-        Some("auto") => Permissions::Auto,
-        Some("bypass") => Permissions::Bypass,
-        Some(other) => {
-            let message = format!("\"{}\" is no permission mode.", oarlock_core::text::line(other, 40));
-            return Err(Failure::bad(
-                "bad_permissions",
-                message,
-                "Use default, accept-edits, auto or bypass.",
-            ));
-        }
-    };
+    let hold = body.hold.as_deref().or(told.hold.map(Hold::word));
+    let hold = hold_of(agent, hold, body.prompt.is_empty())?;
+    let permissions = permissions(body.permissions.as_deref())?.or(told.permissions).unwrap_or_default();
     let has_nul = |text: &str| text.contains('\0');
     if body.args.iter().any(|arg| has_nul(arg)) || body.model.as_deref().is_some_and(has_nul) {
         return Err(Failure::bad("bad_argument", "An argument holds a NUL byte.", "Take it out."));
     }
     let tells_of_turns = agent.tells_of_turns(hold);
     let command = body.command.clone().filter(|command| !command.trim().is_empty());
-    match (body.agent.as_str(), &command) {
+    match (name, &command) {
         ("exec", None) => {
             Err(Failure::bad("no_command", "The exec agent needs a command.", "Give one with --exec CMD."))
         }
         ("exec", Some(command)) if command.contains('\0') => {
             Err(Failure::bad("bad_command", "The command holds a NUL byte.", "Take it out."))
         }
-        ("exec", Some(_)) => Ok(Agent { command, tells_of_turns, hold, ..Agent::named(&body.agent) }),
+        ("exec", Some(_)) => Ok(Agent { command, tells_of_turns, hold, ..Agent::named(name) }),
         _ => Ok(Agent {
             tells_of_turns,
             hold,
             permissions,
-            model: body.model.clone().filter(|model| !model.is_empty()),
-            rules: body.rules.clone().unwrap_or_default(),
-            args: body.args.clone(),
-            ..Agent::named(&body.agent)
+            model: body.model.clone().filter(|model| !model.is_empty()).or(told.model),
+            rules: [told.rules, body.rules.clone().unwrap_or_default()]
+                .into_iter()
+                .filter(|rules| !rules.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n\n"),
+            args: [told.args, body.args.clone()].concat(),
+            env: told.env,
+            ..Agent::named(name)
         }),
     }
+}
+
+fn permissions(said: Option<&str>) -> Answered<Option<Permissions>> {
+    let Some(said) = said else { return Ok(None) };
+    let known = PERMISSIONS.iter().find(|(word, _)| *word == said);
+    known.map(|(_, permissions)| Some(*permissions)).ok_or_else(|| {
+        let message = format!("\"{}\" is no permission mode.", oarlock_core::text::line(said, 40));
+        Failure::bad("bad_permissions", message, "Use default, accept-edits, auto or bypass.")
+    })
 }
 
 /// Returns how an agent is to be held: as asked, or the best way it has, which for one that nobody told anything is a

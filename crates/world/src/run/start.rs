@@ -20,6 +20,7 @@ use tracing::warn;
 
 use super::{LAST_WORDS_CHARS_MAX, TERMINAL, digest, ended, environment, inbox, program};
 use crate::bridge;
+use crate::config;
 use crate::plant::{self, Places};
 use crate::trouble;
 
@@ -187,7 +188,8 @@ fn program_of(agent: &dyn Agent) -> Result<Option<PathBuf>, Trouble> {
     if agent.programs().is_empty() {
         return Ok(None);
     }
-    program::find(agent, None).map(Some).map_err(|why| {
+    let person = config::person().map_err(|error| config::trouble(&error))?;
+    program::find(agent, person.program(agent.name())).map(Some).map_err(|why| {
         let mut trouble = trouble::new("no_program", format!("{why}."));
         trouble.hint = match agent.install_hint() {
             "" => format!("Name it with {}.", program::variable(agent.name())),
