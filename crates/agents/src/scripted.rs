@@ -2,11 +2,14 @@
 //!
 //! The demo, the tests and the simulator use it. This file is its language; the hand that carries it out is elsewhere.
 
+pub mod pipe;
+
 use std::time::Duration;
 
 use oarlock_core::session::fact::Hold;
 use serde_json::Value;
 
+use crate::drive::Driver;
 use crate::launch::{Launch, Plan};
 use crate::screen::{Answer, Guard, Keys};
 use crate::{Agent, Hooked, Report};
@@ -25,7 +28,7 @@ impl Agent for Scripted {
     }
 
     fn holds(&self) -> &'static [Hold] {
-        &[Hold::Terminal]
+        &[Hold::Terminal, Hold::Protocol]
     }
 
     fn reads_prose(&self) -> bool {
@@ -48,6 +51,10 @@ impl Agent for Scripted {
     fn launch(&self, launch: &Launch<'_>) -> Plan {
         let argv = vec![launch.oarlock.into(), "scripted".into(), launch.prompt_file.into()];
         Plan { argv, ..Plan::default() }
+    }
+
+    fn driver(&self, launch: &Launch<'_>) -> Option<Box<dyn Driver>> {
+        (launch.hold == Hold::Protocol).then(|| Box::new(pipe::Pipe::new(launch)) as Box<dyn Driver>)
     }
 
     fn hooks(&self) -> &'static [&'static str] {

@@ -16,7 +16,9 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match (args.first().and_then(|verb| verb.to_str()), args.get(1)) {
         (Some("host"), Some(folder)) => oarlock_term::host_main(Path::new(folder)),
+        (Some("bridge"), Some(folder)) => oarlock_world::bridge::main(Path::new(folder)),
         (Some("hook"), _) => oarlock_world::hook::main(&args[1..]),
+        (Some("scripted"), Some(word)) if word == "--pipe" => oarlock_world::scripted::pipe_main(),
         (Some("scripted"), Some(script)) => oarlock_world::scripted::main(Path::new(script)),
         _ => commands::main(),
     }

@@ -3,7 +3,7 @@
 //! The git side (`git`, `workspace`, `trash`, `landing`) works on paths and object ids alone: it must not know sessions,
 //! facts or the daemon. `perform` maps wanted effects to it and to `run`; `observe` turns what happens into facts.
 
-mod bridge;
+pub mod bridge;
 pub mod config;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 //! It is an agent like any other: it knows its environment and its terminal, and nothing of the daemon.
 
 pub(crate) mod keys;
+mod pipe;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use oarlock_agents::scripted::{Step, parse};
 use serde_json::{Value, json};
 
 use crate::run::inbox;
+
+pub use pipe::main as pipe_main;
 
 /// Frames of the spinner a second, as agents draw them.
 const SPIN_HZ: u32 = 10;
@@ -100,7 +103,10 @@ impl Actor {
             Step::Work(time) => thread::sleep(*time),
             Step::Write(path, words) => put(path, words, false)?,
             Step::Append(path, words) => put(path, words, true)?,
-            Step::Commit(subject) => commit(subject)?,
+            Step::Commit(subject) => {
+                commit(subject)?;
+                say(&format!("Committed: {subject}"));
+            }
             Step::Merge(branch) => {
                 git(&["merge", "--quiet", "--no-edit", "--strategy-option=ours", branch])?;
                 say(&format!("Merged {branch}."));
@@ -161,9 +167,7 @@ fn put(path: &str, words: &str, append: bool) -> io::Result<()> {
 
 fn commit(subject: &str) -> io::Result<()> {
     git(&["add", "--all"])?;
-    git(&["commit", "--quiet", "--allow-empty-message", "--message", subject])?;
-    say(&format!("Committed: {subject}"));
-    Ok(())
+    git(&["commit", "--quiet", "--allow-empty-message", "--message", subject])
 }
 
 fn git(args: &[&str]) -> io::Result<()> {

@@ -98,7 +98,7 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         is_root: rustix::process::getuid().is_root(),
     };
     let plan = match said.hold {
-        Hold::Protocol | Hold::Acp => bridge::plan(agent.name(), &launch, around.folder)
+        Hold::Protocol | Hold::Acp => bridge::plan(agent, &launch, around.folder)
             .map_err(|error| trouble::io("write what the bridge needs", around.folder, &error))?,
         Hold::Terminal | Hold::Process => agent.launch(&launch),
     };
