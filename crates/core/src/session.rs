@@ -4,10 +4,12 @@
 //! that is its playbook's.
 
 mod answer;
+mod brief;
 pub mod effect;
 pub mod fact;
 mod fold;
 mod message;
+mod observation;
 mod request;
 mod run;
 mod seen;

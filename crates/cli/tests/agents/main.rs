@@ -3,6 +3,7 @@
 //!
 //! They are not small, so each test is ignored unless asked for: `cargo xtask agents test` installs the programs and runs them.
 
+#[allow(dead_code, reason = "real agents need less of it than the end-to-end tests do")]
 #[path = "../harness/mod.rs"]
 mod harness;
 mod stage;
@@ -10,54 +11,46 @@ mod stage;
 use serde_json::Value;
 use stage::Stage;
 
-/// Names a test for one way to hold one agent.
+/// Names a test for each thing that an agent, held one way, is shown to do.
 macro_rules! held {
-    ($($name:ident: $agent:ident, $word:literal, $hold:literal;)*) => {
+    ($($name:ident: $agent:ident, $word:literal, $hold:literal, [$($does:ident),*];)*) => {
         $(
             mod $name {
                 use super::*;
 
-                fn stage() -> Stage {
-                    Stage::of(oarlock_model::drive::Agent::$agent, $word, $hold)
-                }
-
-                #[test]
-                #[ignore = "needs a real agent program: cargo xtask agents test"]
-                fn does_its_task_and_commits_it() {
-                    does_its_task(&stage());
-                }
-
-                #[test]
-                #[ignore = "needs a real agent program: cargo xtask agents test"]
-                fn goes_on_after_a_kill() {
-                    goes_on(&stage());
-                }
-
-                #[test]
-                #[ignore = "needs a real agent program: cargo xtask agents test"]
-                fn gets_a_long_message_whole_and_once_while_it_is_busy() {
-                    gets_a_long_message(&stage());
-                }
-
-                #[test]
-                #[ignore = "needs a real agent program: cargo xtask agents test"]
-                fn a_refused_request_is_no_success() {
-                    fails_when_the_provider_says_no(&stage());
-                }
+                $(
+                    #[test]
+                    #[ignore = "needs a real agent program: cargo xtask agents test"]
+                    fn $does() {
+                        super::$does(&Stage::of(oarlock_model::drive::Agent::$agent, $word, $hold));
+                    }
+                )*
             }
         )*
     };
 }
 
 held! {
-    claude_in_a_terminal: Claude, "claude-code", "terminal";
-    claude_by_its_protocol: Claude, "claude-code", "protocol";
-    codex_in_a_terminal: Codex, "codex", "terminal";
-    codex_by_its_protocol: Codex, "codex", "protocol";
-    copilot_by_acp: Copilot, "copilot", "acp";
-    opencode_by_acp: Opencode, "opencode", "acp";
-    gemini_by_acp: Gemini, "gemini", "acp";
-    qwen_by_acp: Qwen, "qwen", "acp";
+    claude_in_a_terminal: Claude, "claude-code", "terminal",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    claude_by_its_protocol: Claude, "claude-code", "protocol",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    codex_in_a_terminal: Codex, "codex", "terminal",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    codex_by_its_protocol: Codex, "codex", "protocol",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    copilot_by_acp: Copilot, "copilot", "acp",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    copilot_in_a_terminal: Copilot, "copilot", "terminal", [does_its_task, goes_on_after_a_kill];
+    heavy_opencode_by_acp: Opencode, "opencode", "acp",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy];
+    heavy_opencode_in_a_terminal: Opencode, "opencode", "terminal",
+        [does_its_task, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    heavy_gemini_by_acp: Gemini, "gemini", "acp",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
+    heavy_gemini_in_a_terminal: Gemini, "gemini", "terminal", [does_its_task, goes_on_after_a_kill];
+    heavy_qwen_by_acp: Qwen, "qwen", "acp",
+        [does_its_task, goes_on_after_a_kill, gets_a_long_message_while_busy, a_refused_request_is_no_success];
 }
 
 fn does_its_task(stage: &Stage) {
@@ -79,13 +72,13 @@ fn does_its_task(stage: &Stage) {
     assert_eq!(stage.leftovers(), Vec::<String>::new(), "ending a run ends everything it started");
 }
 
-fn goes_on(stage: &Stage) {
+fn goes_on_after_a_kill(stage: &Stage) {
     stage.spawn("tired", "[[play:hello]] Good morning.", "bypass");
     stage.until_status("tired", &["idle"]);
     stage.crew.ok(&["kill", "tired"]);
     assert_eq!(stage.leftovers(), Vec::<String>::new(), "a kill leaves nothing");
     stage.crew.ok(&["resume", "tired", "--prompt", "[[play:commit file=tea.txt]] And now some work."]);
-    let done = stage.until(&format!("{} to go on", "tired"), || {
+    let done = stage.until("tired to go on", || {
         let now = stage.crew.json(&["show", "tired"])["session"].clone();
         (now["status"] == "idle" && now["ahead"] == 1).then_some(now)
     });
@@ -95,7 +88,7 @@ fn goes_on(stage: &Stage) {
     stage.crew.ok(&["kill", "tired"]);
 }
 
-fn gets_a_long_message(stage: &Stage) {
+fn gets_a_long_message_while_busy(stage: &Stage) {
     stage.spawn("busy", "[[play:held gate=first]] Wait for me.", "bypass");
     stage.until_status("busy", &["working"]);
     let words = "All the tea in one line, please. ".repeat(930);
@@ -117,16 +110,14 @@ fn gets_a_long_message(stage: &Stage) {
     stage.crew.ok(&["kill", "busy"]);
 }
 
-fn fails_when_the_provider_says_no(stage: &Stage) {
+fn a_refused_request_is_no_success(stage: &Stage) {
     stage.spawn("shut", "[[play:bad_request]] Let me in.", "bypass");
     let shown = stage.until("a failure", || {
         let now = stage.crew.json(&["show", "shut"])["session"].clone();
         matches!(now["status"].as_str(), Some("needs_input" | "failed")).then_some(now)
     });
     assert!(
-        shown["because"]
-            .as_str()
-            .is_some_and(|because| because.contains("context_full") || because.contains("bad_request")),
+        shown["because"].as_str().is_some_and(|because| because.contains("ended with an error")),
         "{shown}"
     );
     let events = stage.crew.ok(&["events"]);
