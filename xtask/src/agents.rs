@@ -19,12 +19,14 @@ Usage: cargo xtask agents install [--light | --all] [NAME]...
        cargo xtask agents which NAME
        cargo xtask agents list
        cargo xtask agents try [NAME]...
+       cargo xtask agents test [--all]
 
 install  brings them, and the Node they run on, into target/agents; what is there is left alone. Without a name it
          brings those that are quick to start (--light); --all brings the rest too, 2.6 GB in all.
 which    prints the path of the program.
 list     prints each name, its version, and whether it is installed.
 try      has each that is installed, or those named, do a task against a scripted model, and looks at the commit.
+test     installs them, then has oarlock hold each and looks at what it says of them: the quick ones, or with --all every one.
 
 OARLOCK_AGENTS names another folder. Exit code 69: it cannot be installed here, because npm or Python is missing or a
 package registry cannot be reached; a stage that needs them can then be skipped.";
@@ -51,11 +53,47 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         ["install", rest @ ..] => done(wanted(rest).map_err(Trouble::Failed).and_then(|p| install::all(&p))),
         ["which", name] => which(named(name)?),
         ["list"] => list(),
+        ["test"] => test(false),
+        ["test", "--all"] => test(true),
         ["try", rest @ ..] => {
             tries::run(&rest.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?)
         }
         _ => Err("say what to do with them; see \"cargo xtask agents --help\"".into()),
     }
+}
+
+/// Installs what is to be tested, and has it held.
+fn test(all: bool) -> Result<bool, String> {
+    done(
+        wanted(&[if all { "--all" } else { "--light" }])
+            .map_err(Trouble::Failed)
+            .and_then(|packages| install::all(&packages)),
+    )?;
+    let mut command = shell::cargo(&["test", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    if !all {
+        command.args(["--skip", "heavy_"]);
+    }
+    // Each brings several processes of its own to two or three at a time.
+    command.arg("--test-threads=3");
+    let status = command.status().map_err(|error| format!("failed to run cargo: {error}"))?;
+    Ok(status.success())
+}
+
+/// Returns a stage of the tests: the quick agents, or why they cannot be had here.
+pub fn stage() -> Result<Stage, String> {
+    match wanted(&["--light"]).map_err(Trouble::Failed).and_then(|packages| install::all(&packages)) {
+        Ok(()) => Ok(Stage::Installed),
+        Err(Trouble::Unavailable(why)) => Ok(Stage::Absent(why)),
+        Err(Trouble::Failed(why)) => Err(why),
+    }
+}
+
+/// Whether real agents can be tested here.
+pub enum Stage {
+    /// They are installed.
+    Installed,
+    /// They cannot be had, and why.
+    Absent(String),
 }
 
 fn done(outcome: Result<(), Trouble>) -> Result<bool, String> {

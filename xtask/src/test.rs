@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::FEATURES;
 use crate::tally::{Step, Tally};
-use crate::{check, programs, shell, surface};
+use crate::{agents, check, programs, shell, surface};
 
 /// Help.
 pub const HELP: &str =
@@ -64,6 +64,7 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         Some(why) => Ok(Step::Skipped(why.clone())),
         None => surface::step(SURFACE_REQUESTS),
     });
+    tally.step("real agents", real_agents);
     ignored(&mut tally);
     report(&tally, begun.elapsed());
     Ok(tally.failed == 0)
@@ -121,6 +122,18 @@ fn excluded(git: Option<&str>) -> BTreeMap<&'static str, String> {
 
 fn examples(tally: &mut Tally) {
     suite(tally, "documentation examples", &["test", "--doc", "--workspace", "--no-fail-fast"], cargo_counts);
+}
+
+/// Has oarlock hold the real agents that are quick to start; where they cannot be had, says so.
+fn real_agents() -> Result<Step, String> {
+    if let agents::Stage::Absent(why) = agents::stage()? {
+        return Ok(Step::Skipped(why));
+    }
+    let mut command =
+        shell::cargo(&["test", "--quiet", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    command.args(["--skip", "heavy_", "--test-threads=3"]);
+    let ran = shell::quiet(command)?;
+    Ok(if ran.ok { Step::Passed(String::new()) } else { Step::Failed(ran.text) })
 }
 
 /// Plays random cases in the simulator, with the compiler's help: a hundred thousand in a minute or two.

@@ -1,6 +1,6 @@
 //! The bridge: holds an agent that speaks a protocol of its own, as the child of a run's host, in its terminal.
 //!
-//! The agent's [`Driver`] says what to do, and the bridge does it: it starts the agent's process on pipes, gives it its lines
+//! The agent's [`Driver`](oarlock_agents::drive::Driver) says what to do, and the bridge does it: it starts the agent's process on pipes, gives it its lines
 //! and takes its own, leaves observations in the run's inbox as hooks do, shows a transcript, and takes commands and keys. It
 //! must not know any agent, session or daemon: it outlives the daemon.
 //!

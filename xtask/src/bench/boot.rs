@@ -5,7 +5,8 @@ use oarlock_core::ids::{Name, Oid, ProjectId, RequestId, RunId, SessionId, Times
 use oarlock_core::machine::Entry;
 use oarlock_core::playbook::{Playbook, supervise::Options};
 use oarlock_core::session::fact::{
-    Adopted, Agent, Brief, Exit, Fact, Farewell, Observation, Ports, Role, Source, TurnEnd, WorkspaceKind,
+    Adopted, Agent, Begun, Brief, Exit, Fact, Farewell, Observation, Ports, Role, Source, TurnEnd,
+    WorkspaceKind,
 };
 use oarlock_engine::{Stamped, Store};
 use oarlock_store::SqliteStore;
@@ -118,7 +119,7 @@ impl History {
                     notes: vec![],
                     work: None,
                 },
-                Fact::RunStarted { run: RunId(0), role: Role::Builder, host_pid: 1 },
+                Fact::RunStarted { run: RunId(0), role: Role::Builder, host_pid: 1, begun: Begun::Fresh },
             ]
         })
     }
@@ -157,7 +158,7 @@ fn brief(session: usize) -> Brief {
     Brief {
         project: ProjectId("bench".into()),
         repository: "/nowhere/bench".into(),
-        agent: Agent { name: "scripted".into(), command: None, tells_of_turns: true },
+        agent: Agent { tells_of_turns: true, ..Agent::named("scripted") },
         prompt: "say something long enough to look like a brief".into(),
         branch: format!("oarlock/bench-{session}/work"),
         folder: format!("bench-{session}"),

@@ -73,6 +73,12 @@ pub fn run(context: &Context, show: &Show) -> Done {
         let first = detail.prompt.lines().next().unwrap_or_default();
         out::line(&format!("prompt     {}", out::cut(&out::clean(first), 70)));
     }
+    history(&detail);
+    Ok(())
+}
+
+/// Says what became of its runs and messages.
+fn history(detail: &wire::SessionDetail) {
     for run in &detail.runs {
         let end = match (&run.exit, &run.ended_at) {
             (Some(exit), Some(at)) => format!("{} {} ago", out::clean(exit), out::age(at)),
@@ -97,7 +103,6 @@ pub fn run(context: &Context, show: &Show) -> Done {
             out::cut(&out::clean(&message.text), 60)
         ));
     }
-    Ok(())
 }
 
 /// Returns what the agent was given beyond its own settings, by name.

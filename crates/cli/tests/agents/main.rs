@@ -3,6 +3,8 @@
 //!
 //! They are not small, so each test is ignored unless asked for: `cargo xtask agents test` installs the programs and runs them.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
+
 #[allow(dead_code, reason = "real agents need less of it than the end-to-end tests do")]
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -1,6 +1,5 @@
 //! A crew whose agents are real and whose model is scripted.
 
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use oarlock_model::drive::{Agent, Place, agents_dir};
@@ -55,7 +54,7 @@ impl Stage {
             .map(|(_, path)| path.clone())
             .unwrap_or_default();
         let folders = setup.path_dirs.iter().cloned().chain(std::env::split_paths(&path));
-        crew.set("PATH", std::env::join_paths(folders).unwrap_or_else(|_| OsString::from(path)));
+        crew.set("PATH", std::env::join_paths(folders).unwrap_or(path));
         Self { crew, server, agent, hold }
     }
 
@@ -73,6 +72,7 @@ impl Stage {
                 return found;
             }
             assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}\n{}", self.picture());
+            // poll: a real agent tells nobody but its hooks, whose end is what is looked at.
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -122,6 +122,7 @@ impl Stage {
             if found.is_empty() || Instant::now() > end {
                 return found;
             }
+            // poll: processes of a tree that is being ended go one by one.
             std::thread::sleep(Duration::from_millis(50));
         }
     }
