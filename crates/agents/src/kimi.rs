@@ -8,11 +8,11 @@ mod screen;
 
 use oarlock_core::session::fact::{Hold, Permissions, Showing};
 
-use crate::Agent;
 use crate::acp::{Acp, Quirks, UsageFrom};
 use crate::drive::Driver;
 use crate::launch::{Launch, Plan, Version};
 use crate::screen::{Answer, Keys, Screen, Typing};
+use crate::{Agent, Asked};
 
 /// Kimi Code.
 pub struct Kimi;
@@ -76,6 +76,14 @@ impl Agent for Kimi {
 
     fn login(&self) -> &'static [&'static str] {
         &["~/.kimi-code/credentials", "$KIMI_MODEL_API_KEY", "$MOONSHOT_API_KEY", "$KIMI_API_KEY"]
+    }
+
+    fn cannot(&self, hold: Hold) -> &'static [Asked] {
+        match hold {
+            // It has no mode between asking and not asking in its own interface.
+            Hold::Terminal => &[Asked::AcceptEdits],
+            _ => &[],
+        }
     }
 
     fn launch(&self, launch: &Launch<'_>) -> Plan {

@@ -7,7 +7,7 @@ mod person;
 
 use bench::{Bench, is_alive};
 use oarlock_term::Exit;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_prompt_is_carried_out_and_all_of_it_is_seen() {
@@ -81,20 +81,19 @@ fn the_transcript_reads_well_at_eighty_columns() {
 fn a_permission_is_asked_and_answered_by_command() {
     let bench = Bench::start("ask push it ; ask push it again ; ask push it for ever");
     bench.wait_seen(&json!({"permission_asked": {"what": "push it", "ask": "ask-1"}}));
-    let answer =
-        |ask: Option<&str>, allow: &str| json!({"answer": {"ask": ask, "allow": allow, "text": "not today"}});
-    bench.command("wrong", &answer(Some("ask-7"), "once"));
+    let answer = |ask: Option<&str>, answer: Value| json!({"answer": {"ask": ask, "answer": answer}});
+    bench.command("wrong", &answer(Some("ask-7"), json!("allow")));
     bench.wait_screen("An answer came to what is not asked any more.");
     assert_eq!(
         bench.count(&json!("permission_resolved")),
         0,
         "an answer to another question is none to this one"
     );
-    bench.command("right", &answer(Some("ask-1"), "once"));
+    bench.command("right", &answer(Some("ask-1"), json!("allow")));
     bench.wait_seen(&json!({"permission_asked": {"what": "push it again", "ask": "ask-2"}}));
-    bench.command("no", &answer(None, "deny"));
+    bench.command("no", &answer(None, json!({"deny": "not today"})));
     bench.wait_seen(&json!({"permission_asked": {"what": "push it for ever", "ask": "ask-3"}}));
-    bench.command("always", &answer(None, "always"));
+    bench.command("always", &answer(None, json!("allow_always")));
     bench.wait_turns(1);
     assert_eq!(bench.count(&json!("permission_resolved")), 3);
     let screen = bench.screen();
@@ -123,7 +122,7 @@ fn a_message_that_came_in_a_turn_is_taken_up_after_it() {
     let bench = Bench::start("ask go on");
     bench.wait_seen(&json!({"permission_asked": {"what": "go on", "ask": "ask-1"}}));
     bench.say("m1", "write late.txt yes");
-    bench.command("go", &json!({"answer": {"ask": null, "allow": "once", "text": ""}}));
+    bench.command("go", &json!({"answer": {"ask": null, "answer": "allow"}}));
     bench.wait_turns(2);
     let seen = bench.seen();
     let at = |what: &serde_json::Value| seen.iter().position(|seen| seen == what).unwrap();

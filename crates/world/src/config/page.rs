@@ -375,7 +375,7 @@ mod tests {
         );
         assert_eq!(
             person("[agents.scripted]\nhold = \"acp\""),
-            "f.toml, line 2: hold in [agents.scripted] must be one of \"terminal\""
+            "f.toml, line 2: hold in [agents.scripted] must be one of \"terminal\", \"protocol\""
         );
         assert!(person("[trust]\nenv = 1").ends_with("line 2: env in [trust] must be true or false"));
         assert!(person("agents = 1").ends_with("line 1: agents must be a table: [agents]"));
