@@ -103,6 +103,9 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::Pressed { message, .. } => {
             ("message_pressed", format!("Enter pressed again for message {message}."))
         }
+        Fact::Interrupted { message, .. } => {
+            ("interrupted", format!("The turn is interrupted for message {message}."))
+        }
         Fact::AnswerCarried { trouble: None, .. } => ("answered", "The answer reached the agent.".into()),
         Fact::AnswerCarried { trouble: Some(trouble), .. } => {
             ("not_answered", format!("The answer did not reach the agent: {}", trouble.message))

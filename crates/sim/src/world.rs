@@ -137,7 +137,9 @@ impl World {
             }
             Effect::Deliver { run, message, .. } => self.deliver(&job.session, *run, message, luck),
             Effect::Press { run, message, number } => self.press(&job.session, *run, message, *number),
-            Effect::Interrupt { .. } => vec![],
+            Effect::Interrupt { run, message } => {
+                vec![Fact::Interrupted { message: message.clone(), run: *run }]
+            }
             Effect::Answer { run, given, .. } => self.answer(&job.session, *run, *given, luck),
             Effect::SeekReceipt { run, message } => self.receipt(&job.session, *run, message),
             Effect::ReadWork { workspace, .. } => self.read(workspace),

@@ -13,7 +13,9 @@ use oarlock_sim::script;
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec");
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = args.iter().find(|arg| !arg.starts_with('-'));
+    // What follows "--format" is no name: a runner asks for the list as "--list --format terse".
+    let words = args.iter().enumerate().filter(|(at, _)| *at == 0 || args[at - 1] != "--format");
+    let wanted = words.map(|(_, arg)| arg).find(|arg| !arg.starts_with('-'));
     let mut scripts = Vec::new();
     for folder in ["session", "supervise"] {
         scripts.extend(texts_in(&root.join(folder)));

@@ -146,13 +146,11 @@ impl Effect {
     #[must_use]
     pub fn repeat(&self) -> Repeat {
         match self {
-            // Typing twice is saying it twice.
-            Effect::Deliver { .. } => Repeat::Never,
+            // Typing twice is saying it twice; an Enter or an Escape too many meets what came since.
+            Effect::Deliver { .. } | Effect::Press { .. } | Effect::Interrupt { .. } => Repeat::Never,
             Effect::PrepareWorkspace { .. }
             | Effect::StartRun { .. }
             | Effect::StopRun { .. }
-            | Effect::Press { .. }
-            | Effect::Interrupt { .. }
             | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. }

@@ -273,6 +273,13 @@ pub enum Fact {
         /// Counted from 1.
         number: u32,
     },
+    /// The host was told to interrupt the turn for a message, or it can't be known whether it was.
+    Interrupted {
+        /// Which message.
+        message: MessageId,
+        /// Which run.
+        run: RunId,
+    },
     /// Somebody answers what the agent asked.
     AnswerGiven {
         /// The client's id for the wish.

@@ -60,8 +60,10 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
             when: *when,
             held: 0,
             pressed: 0,
+            interrupted: None,
         }),
         Fact::Pressed { message, number } => session.note_pressed(message, *number),
+        Fact::Interrupted { message, run } => session.note_interrupted(message, *run),
         Fact::AnswerGiven { ask, answer, .. } => session.answer_given(ask.as_ref(), answer, seq),
         Fact::AnswerCarried { given, trouble } => session.answer_carried(*given, trouble.as_ref()),
         Fact::MessageReceipt { message, receipt, .. } => session.note_receipt(message, *receipt, at),
@@ -108,6 +110,7 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::MessageReceipt { .. }
         | Fact::AnswerCarried { .. }
         | Fact::Pressed { .. }
+        | Fact::Interrupted { .. }
         | Fact::MessageHeld { .. }
         | Fact::MessageNotTyped { .. }
         | Fact::Landed { .. }
@@ -387,6 +390,7 @@ impl Session {
         match key.kind() {
             "message" => self.note_delivery_lost(key),
             "press" => self.note_press_unknown(key),
+            "interrupt" => self.note_interrupt_unknown(key),
             "receipt" => self.note_receipt_lost(key),
             // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
             "run" => {
@@ -410,6 +414,7 @@ impl Session {
             }
             // The host may have done it; what comes of it is seen. A Press is counted, so that another may follow.
             "press" => self.note_press_unknown(key),
+            "interrupt" => self.note_interrupt_unknown(key),
             "answer" => {
                 if let Some(given) = key.0.split('/').nth(1).and_then(|given| given.parse().ok()) {
                     self.answer_carried(given, Some(trouble));

@@ -60,6 +60,9 @@ pub struct Message {
     /// Enters pressed again after it was typed.
     #[serde(default)]
     pub pressed: u32,
+    /// The run whose turn was interrupted for it.
+    #[serde(default)]
+    pub interrupted: Option<RunId>,
 }
 
 impl Message {
@@ -113,7 +116,10 @@ impl Session {
 
     /// Tells whether a turn is under way that the message is not to wait for.
     fn interrupts(&self, run: &Run, message: &Message) -> bool {
-        message.when == When::Interrupt && run.activity == Activity::Working && self.halt.is_none()
+        message.when == When::Interrupt
+            && run.activity == Activity::Working
+            && self.halt.is_none()
+            && message.interrupted != Some(run.id)
     }
 
     /// Tells whether the message may be typed now: between turns, or in one when it is for then. Never into a dialog.
@@ -162,6 +168,22 @@ impl Session {
         let [_, id, _, number] = parts[..] else { return };
         if let Ok(number) = number.parse() {
             self.note_pressed(&MessageId(id.into()), number);
+        }
+    }
+
+    /// Takes in that a turn of a run was interrupted for a message: it is not interrupted again for it.
+    pub(super) fn note_interrupted(&mut self, id: &MessageId, run: RunId) {
+        if let Some(message) = self.messages.iter_mut().find(|message| message.id == *id) {
+            message.interrupted = Some(run);
+        }
+    }
+
+    /// Takes in that a turn may have been interrupted, or not: what comes of it is seen.
+    pub(super) fn note_interrupt_unknown(&mut self, key: &Key) {
+        let parts: Vec<&str> = key.0.split('/').collect();
+        let [_, id, run] = parts[..] else { return };
+        if let Ok(run) = run.parse() {
+            self.note_interrupted(&MessageId(id.into()), RunId(run));
         }
     }
 

@@ -267,6 +267,9 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
         ("pressed", Some(Effect::Press { message, number, .. })) => {
             Ok(Fact::Pressed { message: message.clone(), number: *number })
         }
+        ("interrupted", Some(Effect::Interrupt { run, message })) => {
+            Ok(Fact::Interrupted { message: message.clone(), run: *run })
+        }
         ("carried", Some(Effect::Answer { given, .. })) => {
             Ok(Fact::AnswerCarried { given: *given, trouble: None })
         }

@@ -124,13 +124,13 @@ impl Party<'_> {
         let told = if self.by_bridge() {
             self.command(format!("{id}.interrupt"), &bridge::Command::Interrupt {})
         } else if typing.interrupt.is_empty() {
-            return vec![];
+            Ok(false)
         } else {
             self.keys(format!("{id}.interrupt"), typing.interrupt, typing.steer.as_ref().and_then(guard))
         };
         // What comes of it is seen; the message waits for the end of the turn, however it ends.
         drop(told);
-        vec![]
+        vec![Fact::Interrupted { message: id.clone(), run: self.run }]
     }
 
     /// Gives an answer to what the agent asked.
