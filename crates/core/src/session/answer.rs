@@ -2,10 +2,11 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::RunId;
-use crate::machine::Decision;
+use crate::machine::{Decision, Key};
 
 use super::fact::{Answer, Trouble};
 use super::{Effect, Session};
@@ -58,4 +59,21 @@ impl Session {
             answer.carried = Some(trouble.map_or(Ok(()), |trouble| Err(trouble.clone())));
         }
     }
+
+    /// Takes in that an answer was begun to be given while the daemon died, and that nobody wanted it any more after.
+    pub(super) fn note_answer_lost(&mut self, key: &Key) {
+        let Some(given) = given_of(key) else { return };
+        let trouble = Trouble {
+            code: "in_doubt".into(),
+            message: "It is not known whether the answer reached the agent.".into(),
+            hint: "Answer again if it still asks.".into(),
+            paths: Vec::new(),
+        };
+        self.answer_carried(given, Some(&trouble));
+    }
+}
+
+/// Returns which answer a key is of.
+pub(super) fn given_of(key: &Key) -> Option<u64> {
+    key.0.split('/').nth(1)?.parse().ok()
 }

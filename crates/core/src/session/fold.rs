@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
 use crate::machine::{Key, Recorded};
 
+use super::answer::given_of;
 use super::fact::{Exit, Fact, Farewell, Hold, LandWish, Ports, Role, Trouble, Work};
 use super::{
     Checkout, GO_ON, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run,
@@ -391,6 +392,7 @@ impl Session {
             "message" => self.note_delivery_lost(key),
             "press" => self.note_press_unknown(key),
             "interrupt" => self.note_interrupt_unknown(key),
+            "answer" => self.note_answer_lost(key),
             "receipt" => self.note_receipt_lost(key),
             // Whatever made it unwanted wants the run gone: it is taken for begun, so that somebody looks and ends it.
             "run" => {
@@ -416,7 +418,7 @@ impl Session {
             "press" => self.note_press_unknown(key),
             "interrupt" => self.note_interrupt_unknown(key),
             "answer" => {
-                if let Some(given) = key.0.split('/').nth(1).and_then(|given| given.parse().ok()) {
+                if let Some(given) = given_of(key) {
                     self.answer_carried(given, Some(trouble));
                 }
             }
