@@ -77,6 +77,12 @@ fn does_its_task(stage: &Stage) {
 fn goes_on_after_a_kill(stage: &Stage) {
     stage.spawn("tired", "[[play:hello]] Good morning.", "bypass");
     stage.until_status("tired", &["idle"]);
+    // An agent may keep a turn only some time after it ended; by the end of the next it has.
+    stage.crew.ok(&["send", "tired", "[[play:hello]] Still there?"]);
+    stage.until("a second turn", || {
+        let detail = stage.crew.json(&["show", "tired"]);
+        (detail["runs"][0]["turns"] == 2 && detail["session"]["status"] == "idle").then_some(())
+    });
     stage.crew.ok(&["kill", "tired"]);
     assert_eq!(stage.leftovers(), Vec::<String>::new(), "a kill leaves nothing");
     stage.crew.ok(&["resume", "tired", "--prompt", "[[play:commit file=tea.txt]] And now some work."]);

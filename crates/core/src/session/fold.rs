@@ -7,10 +7,10 @@ use crate::ids::{MessageId, Oid, RequestId, RunId, Timestamp, TrashId};
 use crate::machine::{Key, Recorded};
 
 use super::answer::given_of;
-use super::fact::{Exit, Fact, Farewell, Hold, LandWish, Ports, Role, Trouble, Work};
+use super::fact::{Begun, Exit, Fact, Farewell, Hold, LandWish, Ports, Role, Trouble, Work};
 use super::{
-    Checkout, GO_ON, Halt, Landing, Message, MessageState, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run,
-    Session, Workspace,
+    Checkout, GO_ON, Halt, Landing, Message, Outcome, Parting, REQUESTS_KEPT, RUNS_KEPT, Run, Session,
+    Workspace,
 };
 
 /// Takes in one fact.
@@ -49,20 +49,9 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
             session.observe(*run, *source, observation, *cursor, (seq, at));
         }
         Fact::WorkSeen(work) => session.work = Some((work.clone(), at)),
-        Fact::MessageQueued { message, author, text, when, .. } => session.queue_message(Message {
-            id: message.clone(),
-            author: *author,
-            text: text.clone(),
-            queued_at: at,
-            state: MessageState::Waiting,
-            attempts: 0,
-            failed: 0,
-            not_before: Timestamp::default(),
-            when: *when,
-            held: 0,
-            pressed: 0,
-            interrupted: None,
-        }),
+        Fact::MessageQueued { message, author, text, when, .. } => {
+            session.queue_message(Message::queued(message.clone(), *author, text.clone(), *when, at));
+        }
         Fact::Pressed { message, number } => session.note_pressed(message, *number),
         Fact::Interrupted { message, run } => session.note_interrupted(message, *run),
         Fact::AnswerGiven { ask, answer, .. } => session.answer_given(ask.as_ref(), answer, seq),
@@ -196,9 +185,11 @@ impl Session {
         }
         self.tries.remove("run");
         self.runs_begun += 1;
-        let told = self.run_wanted.take().is_some_and(|prompt| !prompt.trim().is_empty());
+        let words = self.run_wanted.take();
+        let told = words.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
+        let words = words.filter(|_| run.begun == Begun::Conversation);
         self.claim = None;
-        self.runs.push(Run { told, ..run });
+        self.runs.push(Run { told, words, ..run });
         if self.runs.len() > RUNS_KEPT {
             self.runs.remove(0);
         }
@@ -226,6 +217,17 @@ impl Session {
         // What nobody can be told any more waits for the next run; what was in doubt stays in doubt.
         if self.halt.is_some() {
             self.run_wanted = None;
+            return;
+        }
+        // The agent does not have its conversation any more, or not yet: a kill may come before it is kept. Once only, as
+        // the next run begins in none.
+        let words = run.words.take();
+        if run.was_in_vain() && self.outcome.is_none() && self.parting.is_none() {
+            let brief = self.brief.as_ref().map(|brief| brief.prompt.clone());
+            self.run_wanted = match words {
+                Some(words) if !words.is_empty() && words != GO_ON => Some(words),
+                _ => brief,
+            };
         }
     }
 

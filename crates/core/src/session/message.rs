@@ -66,6 +66,25 @@ pub struct Message {
 }
 
 impl Message {
+    /// Makes a message that waits.
+    #[must_use]
+    pub fn queued(id: MessageId, author: Author, text: String, when: When, at: Timestamp) -> Self {
+        Self {
+            id,
+            author,
+            text,
+            queued_at: at,
+            state: MessageState::Waiting,
+            attempts: 0,
+            failed: 0,
+            not_before: Timestamp::default(),
+            when,
+            held: 0,
+            pressed: 0,
+            interrupted: None,
+        }
+    }
+
     /// Tells whether it still has a way to go before it is typed.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

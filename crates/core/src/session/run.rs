@@ -67,6 +67,10 @@ pub struct Run {
     /// Whether it was told something first, so that it is about to begin a turn.
     #[serde(default)]
     pub told: bool,
+    /// What it was told first, kept while another run may have to be told it: it began in a conversation that may not be
+    /// there.
+    #[serde(default)]
+    pub words: Option<String>,
     /// Since when it shows its prompt although it was told something and began nothing.
     #[serde(default)]
     pub prompt_since: Option<Timestamp>,
@@ -107,6 +111,7 @@ impl Run {
             version: None,
             turns: 0,
             told: false,
+            words: None,
             prompt_since: None,
             tool: None,
             ask: None,
@@ -149,6 +154,12 @@ impl Run {
     /// Tells whether it ended, and not of its own will in good order.
     fn failed(&self) -> bool {
         matches!(&self.ended, Some((exit, _)) if !matches!(exit, Exit::Code(0)))
+    }
+
+    /// Tells whether the conversation that it began in could not be gone on with: it left by itself, at once.
+    pub(super) fn was_in_vain(&self) -> bool {
+        let left = matches!(self.ended, Some((Exit::Code(code), _)) if code != 0);
+        self.begun == Begun::Conversation && self.turns == 0 && left
     }
 
     /// Tells whether it ended in the middle of a turn.
