@@ -11,6 +11,7 @@ pub mod crew;
 pub mod fleet;
 pub mod ids;
 pub mod machine;
+pub mod plan;
 pub mod playbook;
 pub mod session;
 pub mod status;
