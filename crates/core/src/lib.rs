@@ -6,11 +6,13 @@
 
 extern crate alloc;
 
+pub mod baton;
 pub mod cleanup;
 pub mod crew;
 pub mod fleet;
 pub mod ids;
 pub mod machine;
+pub mod phrase;
 pub mod plan;
 pub mod playbook;
 pub mod session;
