@@ -175,6 +175,11 @@ pub trait Agent: Sync {
         hold != Hold::Process
     }
 
+    /// Tells whether it carries its prompt out as a script: of a plan it is told the lines of its phase, and nothing else.
+    fn carries_out_scripts(&self) -> bool {
+        false
+    }
+
     /// Tells whether it reads its prompt as words, so that more may be added to it: a program's script may not.
     fn reads_prose(&self) -> bool {
         true

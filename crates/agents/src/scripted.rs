@@ -31,6 +31,10 @@ impl Agent for Scripted {
         &[Hold::Terminal, Hold::Protocol]
     }
 
+    fn carries_out_scripts(&self) -> bool {
+        true
+    }
+
     fn reads_prose(&self) -> bool {
         false
     }
@@ -107,6 +111,10 @@ pub enum Step {
     Question(String),
     /// Claim to be done, true or not.
     Claim(String),
+    /// Claim that the phase at hand is done.
+    ClaimPhase(String),
+    /// Claim that another is to go on.
+    HandOff(String),
     /// Report a rate limit that ends after a while.
     RateLimit(Duration),
     /// End the turn with an error of a class.
@@ -167,6 +175,8 @@ fn step(line: &str) -> Result<Step, String> {
         "ask" => Step::Ask(rest.into()),
         "question" => Step::Question(rest.into()),
         "claim" => Step::Claim(rest.into()),
+        "claim-phase" => Step::ClaimPhase(rest.into()),
+        "hand-off" => Step::HandOff(rest.into()),
         "rate-limit" => Step::RateLimit(duration(rest)?),
         "fail" => Step::Fail(rest.into()),
         "flood" => Step::Flood(bytes(rest)?),

@@ -2,8 +2,12 @@
 
 mod cleanup;
 
+mod relay;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use relay::{Leg, Relay, RelayPhase, RelayWish};
 
 pub use cleanup::{CleanUp, Cleanup, CleanupItem};
 
@@ -121,6 +125,9 @@ pub struct Spawn {
     /// Arguments added to its command line.
     #[serde(default)]
     pub args: Vec<String>,
+    /// A plan to be worked as a relay of fresh agents.
+    #[serde(default)]
+    pub relay: Option<RelayWish>,
 }
 
 /// A session as lists show it.
@@ -246,6 +253,8 @@ pub struct SessionDetail {
     pub trash: Option<String>,
     /// What of its workspace was there before: `branch` or `worktree`; null when all of it was made.
     pub adopted: Option<String>,
+    /// How it stands as a relay; null when it is none.
+    pub relay: Option<Relay>,
 }
 
 /// What an agent is started with, as far as it is not the agent's own settings.

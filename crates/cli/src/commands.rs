@@ -20,6 +20,7 @@ mod orchestrator;
 mod part;
 mod project;
 mod reject;
+mod relay;
 mod rename;
 mod resume;
 mod rm;
@@ -88,6 +89,7 @@ enum Verb {
     Daemon(daemon::Daemon),
     Project(project::Project),
     Spawn(spawn::Spawn),
+    Relay(relay::Relay),
     Ls(ls::Ls),
     Show(show::Show),
     Why(why::Why),
@@ -204,6 +206,7 @@ fn run(cli: Cli) -> Done {
         Verb::Daemon(verb) => daemon::run(&context, &verb),
         Verb::Project(verb) => project::run(&context, &verb),
         Verb::Spawn(verb) => spawn::run(&context, &verb),
+        Verb::Relay(verb) => relay::run(&context, &verb),
         Verb::Ls(verb) => ls::run(&context, &verb),
         Verb::Show(verb) => show::run(&context, &verb),
         Verb::Why(verb) => why::run(&context, &verb),

@@ -147,6 +147,14 @@ pub fn age(rfc3339: &str) -> String {
     ago(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
+/// Writes how long something took, or has taken so far.
+pub fn between(from: &str, to: Option<&str>) -> String {
+    let Ok(from) = from.parse::<jiff::Timestamp>() else { return String::from("?") };
+    let to = to.and_then(|to| to.parse().ok()).unwrap_or_else(jiff::Timestamp::now);
+    let ms = to.as_millisecond() - from.as_millisecond();
+    ago(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+}
+
 /// Writes a duration in the largest unit that fits.
 pub fn ago(time: Duration) -> String {
     match time.as_secs() {

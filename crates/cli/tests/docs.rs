@@ -42,6 +42,7 @@ pages! {
     the_page_of_orchestrator_is_true: "orchestrator",
     the_page_of_project_is_true: "project",
     the_page_of_reject_is_true: "reject",
+    the_page_of_relay_is_true: "relay",
     the_page_of_rename_is_true: "rename",
     the_page_of_resume_is_true: "resume",
     the_page_of_rm_is_true: "rm",

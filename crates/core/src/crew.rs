@@ -176,7 +176,7 @@ impl Crew {
                 name
             }
             None if spawn.role == Role::Orchestrator => self.free_name("orchestrator", &spawn.agent),
-            None => self.free_name(&spawn.prompt, &spawn.agent),
+            None => self.free_name(spawn.playbook.name_from().unwrap_or(&spawn.prompt), &spawn.agent),
         };
         let ports = free_ports(&self.ports_held())?;
         // The id makes the branch unique for ever; the leaf lets an agent make branches below it.

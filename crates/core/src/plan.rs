@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use lines::Line;
 
-/// Longest plan, in bytes: a book has a megabyte, and each leg reads the plan.
-pub const PLAN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest plan, in bytes: a book has a megabyte, and agents read the plan.
+pub const PLAN_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most phases a plan may have: a leg is minutes to hours, so more are a list of something else.
 pub const PHASES_MAX: usize = 200;
 /// Longest title of a phase, in characters: it is shown in one line.

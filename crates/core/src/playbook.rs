@@ -1,5 +1,6 @@
 //! Ways of working: one file each. A playbook decides from the facts what should happen next.
 
+pub mod relay;
 pub mod supervise;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use crate::session::{Brief, Checkout, Effect, Session};
 pub enum Playbook {
     /// One agent in one workspace, watched.
     Supervise(supervise::Options),
+    /// Fresh agents over a phased plan.
+    Relay(relay::Options),
 }
 
 impl Playbook {
@@ -21,6 +24,24 @@ impl Playbook {
     pub fn word(&self) -> &'static str {
         match self {
             Playbook::Supervise(_) => "supervise",
+            Playbook::Relay(_) => "relay",
+        }
+    }
+
+    /// Returns what a session of it is named after, when that is not its prompt.
+    #[must_use]
+    pub fn name_from(&self) -> Option<&str> {
+        let plan = &self.relay()?.plan;
+        let file = plan.source.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default();
+        [file, plan.title.as_str(), "relay"].into_iter().find(|name| !name.is_empty())
+    }
+
+    /// Returns the options of a relay.
+    #[must_use]
+    pub fn relay(&self) -> Option<&relay::Options> {
+        match self {
+            Playbook::Relay(options) => Some(options),
+            Playbook::Supervise(_) => None,
         }
     }
 
@@ -34,6 +55,7 @@ impl Playbook {
     ) {
         match self {
             Playbook::Supervise(options) => options.decide(session, brief, checkout, decision),
+            Playbook::Relay(options) => options.decide(session, brief, checkout, decision),
         }
     }
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Name, Oid, RequestId, Timestamp, TrashId};
 use crate::machine::{Decision, Key, Machine, Recorded, Repeat};
+use crate::playbook::relay;
 
 pub use answer::PendingAnswer;
 pub use effect::Effect;
@@ -207,6 +208,9 @@ pub struct Session {
     pub parting: Option<Parting>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// How it stands as a relay, when it is one.
+    #[serde(default)]
+    pub relay: Option<relay::State>,
     /// Attempts at effects that can fail, by kind (`workspace`, `run`, `stop`).
     pub tries: BTreeMap<String, Tries>,
     /// Requests already admitted, newest last, with the position of their fact.
@@ -306,12 +310,20 @@ impl Session {
     fn decide_halt(&self, run: &Run, decision: &mut Decision<Effect>) {
         // A run may come up after the session was over.
         let over = self.is_parting() || self.outcome.is_some();
-        let (how, grace_ms) = match self.halt {
-            Some(Halt::Kill) => ("kill", 0),
-            Some(Halt::Stop) => ("leave", STOP_GRACE_MS),
-            None if over => ("leave", STOP_GRACE_MS),
-            None => return,
-        };
+        match self.halt {
+            Some(Halt::Kill) => self.decide_end(run, "kill", 0, decision),
+            Some(Halt::Stop) => self.decide_stop(run, decision),
+            None if over => self.decide_stop(run, decision),
+            None => {}
+        }
+    }
+
+    /// Wants a run to leave.
+    pub(crate) fn decide_stop(&self, run: &Run, decision: &mut Decision<Effect>) {
+        self.decide_end(run, "leave", STOP_GRACE_MS, decision);
+    }
+
+    fn decide_end(&self, run: &Run, how: &str, grace_ms: u64, decision: &mut Decision<Effect>) {
         if let Some(attempt) = self.attempt("stop") {
             decision
                 .want(format!("stop/{}/{how}/{attempt}", run.id), Effect::StopRun { run: run.id, grace_ms });
@@ -409,6 +421,9 @@ impl Machine for Session {
 
     fn fold(state: &mut Session, recorded: &Recorded<Fact>) {
         fold::fold(state, recorded);
+        if state.brief.as_ref().is_some_and(|brief| brief.playbook.relay().is_some()) {
+            relay::fold(state, recorded);
+        }
     }
 
     fn decide(session: &Session) -> Decision<Effect> {

@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
+use crate::playbook::relay::{self, PhaseRef, Rest};
 use crate::session::fact::{Claim, Exit, Source};
 use crate::session::{Activity, Evidence, Halt, MessageState, Outcome, Run, Session, Workspace};
 use crate::text::count;
@@ -130,7 +131,8 @@ fn decisive(session: &Session, reasons: &mut Vec<Reason>) -> Status {
     if let Some(run) = session.live_run() {
         return of_live_run(session, run, reasons);
     }
-    if let Some(trouble) = session.stuck_on("workspace").or_else(|| session.stuck_on("run")) {
+    let stuck = ["workspace", "run", "leg"].iter().find_map(|kind| session.stuck_on(kind));
+    if let Some(trouble) = stuck {
         say(trouble.message.clone(), Source::Oarlock, session.clock);
         return Status::Failed;
     }
@@ -138,6 +140,10 @@ fn decisive(session: &Session, reasons: &mut Vec<Reason>) -> Status {
         say("A person stopped it before its agent came up.".into(), Source::Person, session.clock);
         return Status::Stopped;
     }
+    if let Some(status) = session.relay.as_ref().and_then(|relay| of_relay(session, relay, reasons)) {
+        return status;
+    }
+    let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
     if session.run_wanted.is_some() {
         let what = if session.checkout().is_some() { "The agent" } else { "The workspace" };
         say(format!("{what} is on its way."), Source::Oarlock, session.clock);
@@ -163,6 +169,40 @@ fn of_outcome(outcome: &Outcome) -> (Status, String) {
     }
 }
 
+/// A relay between two legs, or at rest.
+fn of_relay(session: &Session, relay: &relay::State, reasons: &mut Vec<Reason>) -> Option<Status> {
+    let at = relay.legs.last().and_then(|leg| leg.ended.as_ref()).map_or(session.clock, |(_, at)| *at);
+    let mut say = |says: String, source| reasons.push(Reason { says, source, at });
+    match &relay.rest {
+        Some(Rest::Complete) => {
+            say("All phases are claimed to be complete.".into(), Source::Hook);
+            return Some(Status::Claimed);
+        }
+        Some(Rest::Asks(why)) => {
+            say(why.clone(), Source::Oarlock);
+            return Some(Status::NeedsInput);
+        }
+        Some(Rest::Limit(why)) => {
+            say(why.clone(), Source::Oarlock);
+            return Some(Status::Stopped);
+        }
+        None => {}
+    }
+    if relay.open_leg().is_some() && session.halt.is_none() {
+        say("What the last leg left is looked at.".into(), Source::Oarlock);
+        return Some(Status::Working);
+    }
+    if session.run_wanted.is_some() && session.halt.is_none() && session.clock < relay.not_before {
+        if relay.is_parked {
+            say("It waits for its provider's limit to end.".into(), Source::Oarlock);
+            return Some(Status::RateLimited);
+        }
+        say("It waits before the next leg, as the last came to nothing.".into(), Source::Oarlock);
+        return Some(Status::Starting);
+    }
+    None
+}
+
 fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Status {
     let (source, at) = run.seen;
     let (status, says) = match &run.activity {
@@ -184,6 +224,13 @@ fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Statu
         Activity::Gone(why) => (Status::Stopped, format!("The agent left ({why}); its terminal lives on.")),
     };
     reasons.push(Reason { says, source, at });
+    let between_turns = matches!(run.activity, Activity::Idle | Activity::Failing(_));
+    if session.relay.is_some() && between_turns && session.halt.is_none() {
+        // Nobody is waited for: the leg is asked how it stands, or ended.
+        let says = "Its leg ends.".into();
+        reasons.insert(0, Reason { says, source: Source::Oarlock, at });
+        return Status::Working;
+    }
     match (&session.claim, status) {
         (Some((Claim::Done, note, at)), Status::Idle) => {
             let says = format!("The agent claims to be done: {note}");
@@ -229,6 +276,9 @@ fn of_ended_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Stat
 
 /// Adds what does not decide the word but belongs to the picture.
 fn context(session: &Session, reasons: &mut Vec<Reason>) {
+    if let Some(says) = leg_line(session) {
+        reasons.push(Reason { says, source: Source::Oarlock, at: session.clock });
+    }
     let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
     if let (Some(run), Some(halt)) = (session.live_run(), session.halt) {
         let how = if halt == Halt::Kill { "killed" } else { "stopped" };
@@ -295,4 +345,24 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
 /// Cuts an object id to the length people read.
 fn short(oid: &str) -> &str {
     oid.get(..9).unwrap_or(oid)
+}
+
+/// Returns where a relay stands, in a line.
+#[must_use]
+pub fn leg_line(session: &Session) -> Option<String> {
+    let (relay, options) = (session.relay.as_ref()?, session.brief.as_ref()?.playbook.relay()?);
+    let (leg, phases) = (relay.legs.last()?, options.plan.count());
+    let number = relay.legs.len();
+    let name =
+        options.plan.phases.get(leg.phase.saturating_sub(1) as usize).map(PhaseRef::name).unwrap_or_default();
+    let unit = &options.plan.unit;
+    let mut says = format!("Leg {number} of {}, {unit} {} of {phases} ({name})", relay.legs_max, leg.phase);
+    if leg.context > 0 {
+        says += &format!(", {}k of {}k tokens of context", leg.context / 1_000, options.budget / 1_000);
+    }
+    says.push('.');
+    if relay.plan_edited {
+        says += " The plan's file was edited since; it is worked as it was.";
+    }
+    Some(says)
 }

@@ -3,7 +3,9 @@
 use oarlock_api::wire;
 use oarlock_core::crew::{Crew, Line};
 use oarlock_core::fleet;
+use oarlock_core::ids::RunId;
 use oarlock_core::machine::Entry;
+use oarlock_core::playbook::relay::{Ask, Closed};
 use oarlock_core::session::fact::{Answer, Fact, Farewell, How, Observation, Receipt, Showing, TurnEnd};
 use oarlock_core::text;
 use oarlock_engine::Stamped;
@@ -106,6 +108,11 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::Interrupted { message, .. } => {
             ("interrupted", format!("The turn is interrupted for message {message}."))
         }
+        Fact::Asked { run, ask: Ask::Handover } => {
+            ("asked", format!("Run {run}: asked to hand over, as its budget is used up."))
+        }
+        Fact::Asked { run, ask: Ask::Claim } => ("asked", format!("Run {run}: asked how it stands.")),
+        Fact::LegClosed { run, closed } => ("leg_closed", leg(*run, closed)),
         Fact::AnswerCarried { trouble: None, .. } => ("answered", "The answer reached the agent.".into()),
         Fact::AnswerCarried { trouble: Some(trouble), .. } => {
             ("not_answered", format!("The answer did not reach the agent: {}", trouble.message))
@@ -115,6 +122,19 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
         wish => wished(wish),
     }
+}
+
+fn leg(run: RunId, closed: &Closed) -> String {
+    let baton = if closed.is_derived { "its baton is derived" } else { "its baton is passed on" };
+    let mut says = format!(
+        "The leg of run {run} left {}, {}; {baton}.",
+        text::count(closed.commits, "commit"),
+        text::count(closed.dirty, "uncommitted path")
+    );
+    for fault in &closed.faults {
+        says += &format!(" {}", fault.says());
+    }
+    says
 }
 
 fn wished(fact: &Fact) -> (&'static str, String) {

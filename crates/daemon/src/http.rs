@@ -12,6 +12,7 @@ mod guard;
 mod landing;
 mod life;
 mod projects;
+mod relay;
 mod rights;
 mod sessions;
 mod system;

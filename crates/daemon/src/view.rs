@@ -1,5 +1,7 @@
 //! The core's nouns turned into the wire's, by hand: the duplication is the boundary.
 
+mod relay;
+
 use oarlock_api::place::Place;
 use oarlock_api::wire;
 use oarlock_core::ids::{SessionId, Timestamp};
@@ -81,6 +83,7 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
             Adopted::Branch => Some("branch".into()),
             Adopted::Worktree(_) => Some("worktree".into()),
         }),
+        relay: relay::view(place, state),
     }
 }
 

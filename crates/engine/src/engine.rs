@@ -67,6 +67,8 @@ fn lane(effect: &Effect) -> Lane {
         | Effect::Deliver { .. }
         | Effect::Press { .. }
         | Effect::Interrupt { .. }
+        | Effect::Ask { .. }
+        | Effect::CloseLeg(_)
         | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Lane::Quick,

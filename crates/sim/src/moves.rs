@@ -6,7 +6,7 @@
 use oarlock_core::crew::{Request, Spawn};
 use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, ProjectId, RequestId, RunId, SessionId, Timestamp};
-use oarlock_core::playbook::{Playbook, supervise};
+use oarlock_core::playbook::{Playbook, relay, supervise};
 use oarlock_core::session;
 use oarlock_core::session::fact::{
     Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role,
@@ -228,9 +228,22 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         branch: None,
         base: None,
         workspace: WorkspaceKind::Worktree,
-        playbook: Playbook::Supervise(supervise::Options {}),
+        playbook: if b % 8 == 3 { relay() } else { Playbook::Supervise(supervise::Options {}) },
         adopted: Adopted::Nothing,
         role: Role::Builder,
+    })
+}
+
+/// Three phases, few legs, two agents: enough to come to every end.
+fn relay() -> Playbook {
+    let agents = vec![Agent::named("claude-code"), Agent::named("codex")];
+    Playbook::Relay(relay::Options {
+        plan: crate::script::words::relay_of("Parser,*Printer,Docs"),
+        budget: 100_000,
+        legs_max: 6,
+        agents,
+        ms_max: Some(24 * 3_600_000),
+        cost_micros_max: None,
     })
 }
 
@@ -269,7 +282,8 @@ fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
 
 fn observation(b: u8, c: u8) -> Observation {
     let what = String::from("rm -rf build");
-    match b % 17 {
+    match b % 18 {
+        16 => crate::script::words::used(u64::from(c) * 1_000),
         0 => {
             let conversation = Some(format!("conversation-{c}"));
             Observation::Started { conversation, model: None, version: None }

@@ -11,6 +11,12 @@ pub enum Sabotage {
     PressesInDialogs,
     /// The terminal gives an answer again.
     AnswersAgain,
+    /// The agent of a leg is asked twice.
+    AsksAgain,
+    /// The driver begins a leg on the first phase again.
+    RepeatsPhases,
+    /// A relay's legs are begun without a look at the last one.
+    ForgetsToLook,
     /// The terminal types although the run's process is gone.
     TypesIntoTheDead,
     /// Landing does not look for what an earlier attempt of the same key left.

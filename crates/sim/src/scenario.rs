@@ -290,6 +290,7 @@ impl Scenario {
         let in_hand: Vec<&Job> = self.hands.iter().map(|hand| &hand.job).collect();
         let misled = match self.setting.sabotage {
             Some(Sabotage::LeasesTwice) => Some(lease_twice(self.crew().clone())),
+            Some(Sabotage::ForgetsToLook) => Some(forget_looks(self.crew().clone())),
             Some(Sabotage::ForgetsNothing) => Some(remember_all(self.crew().clone(), &self.settled)),
             _ => None,
         };
@@ -347,6 +348,13 @@ impl Scenario {
         {
             let copies = (0..20).map(|n| Job { key: Key(format!("extra/{n}")), ..job.clone() });
             handed.extend(copies);
+        }
+        if self.setting_is(Sabotage::RepeatsPhases) {
+            for job in &mut *handed {
+                if let Effect::StartRun { leg: Some(leg), .. } = &mut job.effect {
+                    leg.phase = 1;
+                }
+            }
         }
         if self.setting_is(Sabotage::GivesToBlocked) {
             let blocked = self.crew().sessions.iter().find_map(|(id, scope)| {
@@ -429,6 +437,12 @@ fn remember_all(mut crew: Crew, settled: &BTreeSet<(SessionId, Key)>) -> Crew {
             scope.settled.insert(key.clone());
         }
     }
+    crew
+}
+
+fn forget_looks(mut crew: Crew) -> Crew {
+    let relays = crew.sessions.values_mut().filter_map(|scope| scope.state.relay.as_mut());
+    relays.flat_map(|relay| &mut relay.legs).for_each(|leg| leg.closed = None);
     crew
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oarlock_core::ids::{MessageId, Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::Key;
+use oarlock_core::playbook::relay::{Ask, Close, Closed};
 use oarlock_core::session::Effect;
 use oarlock_core::session::fact::{Begun, Exit, Fact, Receipt, Role, Trouble, Work};
 use oarlock_engine::Job;
@@ -91,6 +92,8 @@ pub struct World {
     pub pressed: Vec<(SessionId, RunId, MessageId, bool)>,
     /// Answers given, and whether a dialog was up.
     pub answered: Vec<(SessionId, RunId, u64, bool)>,
+    /// What agents of legs were asked.
+    pub asked_legs: Vec<(SessionId, RunId, Ask)>,
     /// Processes started, in order.
     pub starts: Vec<(SessionId, RunId)>,
     /// Workspaces taken away while something ran in them.
@@ -140,6 +143,14 @@ impl World {
             Effect::Interrupt { run, message } => {
                 vec![Fact::Interrupted { message: message.clone(), run: *run }]
             }
+            Effect::Ask { run, ask, .. } => {
+                self.asked_legs.push((job.session.clone(), *run, *ask));
+                if self.sabotage == Some(Sabotage::AsksAgain) {
+                    self.asked_legs.push((job.session.clone(), *run, *ask));
+                }
+                vec![Fact::Asked { run: *run, ask: *ask }]
+            }
+            Effect::CloseLeg(close) => self.close_leg(&job.session, close),
             Effect::Answer { run, given, .. } => self.answer(&job.session, *run, *given, luck),
             Effect::SeekReceipt { run, message } => self.receipt(&job.session, *run, message),
             Effect::ReadWork { workspace, .. } => self.read(workspace),
@@ -171,6 +182,8 @@ impl World {
             | Effect::Deliver { .. }
             | Effect::Press { .. }
             | Effect::Interrupt { .. }
+            | Effect::Ask { .. }
+            | Effect::CloseLeg(_)
             | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. } => false,
@@ -302,6 +315,17 @@ impl World {
             host.blocked = false;
         }
         vec![Fact::AnswerCarried { given, trouble: None }]
+    }
+
+    fn close_leg(&self, session: &SessionId, close: &Close) -> Vec<Fact> {
+        let content = self.trees.get(&close.workspace).map_or(0, |tree| tree.content);
+        // Every second leg commits something.
+        let head = Oid(format!("c{content}-{}", close.run.0 / 2));
+        let (is_derived, baton) =
+            (close.run.0.is_multiple_of(3), format!("{session} leg {}", close.run.0 / 2));
+        let closed =
+            Closed { head, commits: 1, dirty: 0, baton, is_derived, faults: vec![], plan_edited: false };
+        vec![Fact::LegClosed { run: close.run, closed }]
     }
 
     fn receipt(&self, session: &SessionId, run: RunId, message: &MessageId) -> Vec<Fact> {

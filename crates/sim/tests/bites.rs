@@ -9,7 +9,7 @@ use oarlock_sim::scenario::Setting;
 use oarlock_sim::world::Typist;
 
 /// Seeds tried before an invariant counts as toothless.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 10_000;
 
 /// Which invariant notices which misbehaviour.
 const BITES: &[(&str, Sabotage)] = &[
@@ -27,6 +27,9 @@ const BITES: &[(&str, Sabotage)] = &[
     ("never_typed_into_an_ended_run", Sabotage::TypesIntoTheDead),
     ("an_enter_answers_no_dialog", Sabotage::PressesInDialogs),
     ("an_answer_is_given_once", Sabotage::AnswersAgain),
+    ("a_leg_is_asked_once", Sabotage::AsksAgain),
+    ("no_phase_is_worked_again", Sabotage::RepeatsPhases),
+    ("a_relay_keeps_its_limits", Sabotage::ForgetsToLook),
     ("one_live_run_per_session", Sabotage::StartsAnother),
     ("run_ids_are_never_reused", Sabotage::StartsTwice),
     ("settled_is_never_performed_again", Sabotage::GivesSettled),

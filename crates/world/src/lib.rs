@@ -15,6 +15,7 @@ mod observe;
 mod perform;
 pub mod plant;
 mod query;
+pub mod relay;
 pub mod run;
 pub mod scripted;
 pub mod trash;

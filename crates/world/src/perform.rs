@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
+use oarlock_core::playbook::relay::Ask;
 use oarlock_core::session::fact::{
     Adopted, Brief, Fact, Farewell, Hold, How, LandWish, Trouble, Work, WorkspaceKind,
 };
@@ -18,6 +19,7 @@ use crate::config::{self, Config};
 use crate::landing::{self, Follow, LandWant, LeftAlone};
 use crate::observe::screens::{Looker, Sight, View};
 use crate::observe::{Head, Inbox, Observer, Tell};
+use crate::relay;
 use crate::run::talk::Party;
 use crate::run::watch::{Watch, Watched};
 use crate::run::{self, Start, Surroundings, inbox};
@@ -165,6 +167,14 @@ impl World {
             return vec![Fact::MessageHeld { message: id.clone() }];
         }
         self.with_party(session, run, |party| party.deliver(id, text, mid_turn))
+    }
+
+    /// Asks the agent of a leg something. Whether it heard is seen by what it does.
+    fn ask(&self, session: &SessionId, run: RunId, ask: Ask, mid_turn: bool) -> Vec<Fact> {
+        let words = relay::words(ask, &self.run_folder(session, run));
+        let id = oarlock_core::ids::MessageId(format!("ask-{session}-{run}-{}", ask.word()));
+        drop(self.deliver(session, run, &id, &words, mid_turn));
+        vec![Fact::Asked { run, ask }]
     }
 
     /// Talks to a run; one of which nothing is known any more says nothing.
@@ -329,9 +339,18 @@ impl World {
         let session = &job.session;
         match &job.effect {
             Effect::PrepareWorkspace { brief } => self.prepare(session, brief),
-            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again } => {
-                let (run, role, conversation, again) = (*run, *role, conversation.as_deref(), *again);
-                self.start_run(session, &Start { run, role, brief, workspace, prompt, conversation, again })
+            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again, leg } => {
+                let (run, role, again) = (*run, *role, *again);
+                let (conversation, leg) = (conversation.as_deref(), leg.as_ref());
+                self.start_run(
+                    session,
+                    &Start { run, role, brief, workspace, prompt, conversation, again, leg },
+                )
+            }
+            Effect::Ask { run, ask, mid_turn } => Ok(self.ask(session, *run, *ask, *mid_turn)),
+            Effect::CloseLeg(close) => {
+                let closed = relay::close(close, &self.run_folder(session, close.run))?;
+                Ok(vec![Fact::LegClosed { run: close.run, closed }])
             }
             Effect::StopRun { run, grace_ms } => run::stop(&self.run_folder(session, *run), *grace_ms),
             Effect::Deliver { run, message, text, mid_turn, .. } => {
@@ -440,6 +459,8 @@ fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
         | Effect::Deliver { .. }
         | Effect::Press { .. }
         | Effect::Interrupt { .. }
+        | Effect::Ask { .. }
+        | Effect::CloseLeg(_)
         | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Fact::PerformFailed { key, trouble, transient },

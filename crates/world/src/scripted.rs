@@ -118,6 +118,8 @@ impl Actor {
                 return Ok(After::Wait);
             }
             Step::Claim(note) => self.report("claim", json!({"claim": "done", "note": note})),
+            Step::ClaimPhase(note) => self.report("claim", json!({"claim": "phase_done", "note": note})),
+            Step::HandOff(note) => self.report("claim", json!({"claim": "handing_off", "note": note})),
             Step::RateLimit(time) => {
                 self.report("rate_limited", json!({}));
                 thread::sleep(*time);

@@ -104,6 +104,8 @@ pub enum Tells {
     },
     /// It claims to be done.
     Claim {
+        /// What it claims.
+        claim: Claim,
         /// In its words.
         note: String,
     },
@@ -178,9 +180,9 @@ impl Pipe {
             Tells::Question { what } => {
                 vec![Step::Show(Show::Asks(what.clone())), see(Observation::QuestionAsked { what })]
             }
-            Tells::Claim { note } => vec![
+            Tells::Claim { claim, note } => vec![
                 Step::Show(Show::Note(format!("Claims to be done: {note}"))),
-                see(Observation::Claimed { claim: Claim::Done, note }),
+                see(Observation::Claimed { claim, note }),
             ],
             Tells::RateLimited {} => vec![see(Observation::RateLimited { until: None })],
         }

@@ -73,7 +73,10 @@ pub fn run(context: &Context, show: &Show) -> Done {
         let first = detail.prompt.lines().next().unwrap_or_default();
         out::line(&format!("prompt     {}", out::cut(&out::clean(first), 70)));
     }
-    history(&detail);
+    match &detail.relay {
+        Some(relay) => super::relay::story(relay),
+        None => history(&detail),
+    }
     Ok(())
 }
 

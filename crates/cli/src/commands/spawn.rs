@@ -109,6 +109,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             role: None,
             rules: spawn.rules.clone(),
             args: spawn.arg.clone(),
+            relay: None,
         };
         let session: wire::Session = client.post("/v1/sessions", &format!("{request}.{number}"), &body)?;
         // The next ones need no look for the repository.
@@ -139,7 +140,7 @@ pub fn agent(agent: Option<&String>, exec: Option<&String>) -> (String, Option<S
 }
 
 /// Returns what a flag says, else what a variable does.
-fn said(flag: Option<&String>, variable: &str) -> Option<String> {
+pub(super) fn said(flag: Option<&String>, variable: &str) -> Option<String> {
     flag.cloned().or_else(|| std::env::var(variable).ok().filter(|value| !value.is_empty()))
 }
 

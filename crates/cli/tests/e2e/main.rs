@@ -22,6 +22,7 @@ mod log;
 mod messages;
 mod orchestrator;
 mod places;
+mod relay;
 mod repositories;
 mod strangers;
 mod surface;

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::ids::{MessageId, RunId, TrashId};
 use crate::machine::{Key, Repeat};
+use crate::playbook::relay::{Ask, Close, LegBrief};
 
 use super::fact::{Answer, Author, Brief, Farewell, LandWish, Role};
 
@@ -31,7 +32,20 @@ pub enum Effect {
         conversation: Option<String>,
         /// Whether an earlier run worked on the brief: without its conversation, this one needs to be told of it.
         again: bool,
+        /// What the leg is told, when it is one of a relay's.
+        leg: Option<LegBrief>,
     },
+    /// Ask the agent of a leg for its handover or its claim.
+    Ask {
+        /// Which run.
+        run: RunId,
+        /// What.
+        ask: Ask,
+        /// Whether a turn may be under way.
+        mid_turn: bool,
+    },
+    /// Look at what a leg left.
+    CloseLeg(Close),
     /// End a run. Its end is told in answer, or by whoever watches the processes, also when there never was such a run:
     /// its start may have been cut short.
     StopRun {
@@ -147,13 +161,16 @@ impl Effect {
     pub fn repeat(&self) -> Repeat {
         match self {
             // Typing twice is saying it twice; an Enter or an Escape too many meets what came since.
-            Effect::Deliver { .. } | Effect::Press { .. } | Effect::Interrupt { .. } => Repeat::Never,
+            Effect::Deliver { .. } | Effect::Press { .. } | Effect::Interrupt { .. } | Effect::Ask { .. } => {
+                Repeat::Never
+            }
             Effect::PrepareWorkspace { .. }
             | Effect::StartRun { .. }
             | Effect::StopRun { .. }
             | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. }
+            | Effect::CloseLeg(_)
             | Effect::Land { .. }
             | Effect::RemoveWorkspace { .. }
             | Effect::RestoreWorkspace { .. } => Repeat::Safe,
@@ -168,16 +185,19 @@ impl Effect {
             | Effect::RemoveWorkspace { .. }
             | Effect::RestoreWorkspace { .. } => true,
             Effect::StartRun { .. } => matches!(in_flight.kind(), "run" | "workspace" | "remove" | "undo"),
-            // Another delivery may still tell that it typed the same message, into an earlier run.
-            Effect::Deliver { .. } => {
-                matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer")
-            }
             // A stop that overtakes the start finds nothing to stop.
             Effect::StopRun { .. } => in_flight.kind() == "run",
-            // Two hands at one keyboard would mix.
-            Effect::Press { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => {
-                matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer")
+            // Two hands at one keyboard would mix, and another delivery may still tell that it typed the same message, into
+            // an earlier run.
+            Effect::Deliver { .. }
+            | Effect::Press { .. }
+            | Effect::Interrupt { .. }
+            | Effect::Ask { .. }
+            | Effect::Answer { .. } => {
+                matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer" | "ask")
             }
+            // The next leg is told what the last one left.
+            Effect::CloseLeg(_) => matches!(in_flight.kind(), "run" | "stop"),
             Effect::SeekReceipt { .. } | Effect::ReadWork { .. } | Effect::Land { .. } => false,
         }
     }

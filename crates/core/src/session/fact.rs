@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{MessageId, Name, Oid, RequestId, RunId, TrashId};
 use crate::machine::Key;
+use crate::playbook::relay::{Ask, Closed};
 
 pub use super::brief::*;
 pub use super::observation::*;
@@ -279,6 +280,20 @@ pub enum Fact {
         message: MessageId,
         /// Which run.
         run: RunId,
+    },
+    /// The agent of a leg was asked something, as far as that can be known.
+    Asked {
+        /// Which run.
+        run: RunId,
+        /// What.
+        ask: Ask,
+    },
+    /// Somebody looked at what a leg left.
+    LegClosed {
+        /// Which run.
+        run: RunId,
+        /// What it left.
+        closed: Closed,
     },
     /// Somebody answers what the agent asked.
     AnswerGiven {

@@ -53,6 +53,8 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
             session.queue_message(Message::queued(message.clone(), *author, text.clone(), *when, at));
         }
         Fact::Pressed { message, number } => session.note_pressed(message, *number),
+        // What became of a leg is its playbook's.
+        Fact::Asked { .. } | Fact::LegClosed { .. } => {}
         Fact::Interrupted { message, run } => session.note_interrupted(message, *run),
         Fact::AnswerGiven { ask, answer, .. } => session.answer_given(ask.as_ref(), answer, seq),
         Fact::AnswerCarried { given, trouble } => session.answer_carried(*given, trouble.as_ref()),
@@ -101,6 +103,8 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::AnswerCarried { .. }
         | Fact::Pressed { .. }
         | Fact::Interrupted { .. }
+        | Fact::Asked { .. }
+        | Fact::LegClosed { .. }
         | Fact::MessageHeld { .. }
         | Fact::MessageNotTyped { .. }
         | Fact::Landed { .. }
@@ -186,7 +190,7 @@ impl Session {
         self.tries.remove("run");
         self.runs_begun += 1;
         let words = self.run_wanted.take();
-        let told = words.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
+        let told = self.relay.is_some() || words.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
         let words = words.filter(|_| run.begun == Begun::Conversation);
         self.claim = None;
         self.runs.push(Run { told, words, ..run });
@@ -402,7 +406,7 @@ impl Session {
                     self.run_started(Run::begin(run, self.role(), 0, at));
                 }
             }
-            kind @ ("workspace" | "stop" | "remove" | "undo") => self.tries(kind).skip(),
+            kind @ ("workspace" | "stop" | "remove" | "undo" | "leg") => self.tries(kind).skip(),
             "work" => self.work_due = self.work_due.map(|_| seq),
             _ => {}
         }
@@ -431,7 +435,7 @@ impl Session {
                 }
             }
             "run" => self.start_failed(key, trouble, transient),
-            kind @ ("workspace" | "stop") => {
+            kind @ ("workspace" | "stop" | "leg") => {
                 let clock = self.clock;
                 self.tries(kind).fail(trouble, transient, clock);
             }

@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::ids::{MessageId, Name, RequestId};
+use crate::playbook::relay::Rest;
 use crate::text;
 
 use super::fact::{Answer, Author, Fact, Farewell, Hold, LandWish, When};
@@ -256,6 +257,16 @@ fn admit_resume(session: &Session, prompt: &str) -> Result<(), Refusal> {
         return Err(refusal);
     }
     check_prompt(prompt)?;
+    let is_complete = session.relay.as_ref().is_some_and(|relay| relay.rest == Some(Rest::Complete));
+    if is_complete && prompt.trim().is_empty() {
+        return Err(Refusal::new(
+            "complete",
+            format!("All phases of {name} are claimed to be complete."),
+            format!(
+                "Land it with \"oarlock land {name}\", or say what is missing: \"oarlock resume {name} --prompt …\"."
+            ),
+        ));
+    }
     if session.live_run().is_some() && session.halt.is_none() {
         return Err(Refusal::new(
             "already_running",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, Timestamp};
 use crate::machine::Decision;
+use crate::playbook::relay::LegBrief;
 
 use super::fact::{Begun, Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
 use super::seen::{Count, Evidence};
@@ -215,11 +216,7 @@ impl Session {
         decision: &mut Decision<Effect>,
     ) {
         let Some(prompt) = &self.run_wanted else { return };
-        if self.live_run().is_some() || self.halt.is_some() || self.runs_begun >= RUNS_MAX {
-            return;
-        }
-        let run = RunId(self.runs_begun);
-        let Some(key) = self.next_key("run", &format!("{run}"), decision) else { return };
+        let Some((run, key)) = self.next_run(decision) else { return };
         decision.want(
             key,
             Effect::StartRun {
@@ -230,8 +227,45 @@ impl Session {
                 prompt: prompt.clone(),
                 conversation: self.conversation().map(String::from),
                 again: self.runs_begun > 0,
+                leg: None,
             },
         );
+    }
+
+    /// Wants the next leg of a relay: a fresh agent, whatever ran before it.
+    pub(crate) fn decide_leg(
+        &self,
+        brief: &Brief,
+        checkout: &Checkout,
+        leg: LegBrief,
+        decision: &mut Decision<Effect>,
+    ) {
+        if self.run_wanted.is_none() {
+            return;
+        }
+        let Some((run, key)) = self.next_run(decision) else { return };
+        decision.want(
+            key,
+            Effect::StartRun {
+                run,
+                role: brief.role,
+                brief: brief.clone(),
+                workspace: checkout.path.clone(),
+                prompt: String::new(),
+                conversation: None,
+                again: false,
+                leg: Some(leg),
+            },
+        );
+    }
+
+    /// Returns the next run and its key, when one may begin.
+    fn next_run(&self, decision: &mut Decision<Effect>) -> Option<(RunId, String)> {
+        if self.live_run().is_some() || self.halt.is_some() || self.runs_begun >= RUNS_MAX {
+            return None;
+        }
+        let run = RunId(self.runs_begun);
+        self.next_key("run", &format!("{run}"), decision).map(|key| (run, key))
     }
 }
 

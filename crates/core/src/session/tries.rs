@@ -58,7 +58,7 @@ impl Tries {
 impl Session {
     /// Returns a key for the next attempt at a kind of effect: the first attempt has the cause's plain name. While it
     /// must wait, asks to be woken; while a person is needed, does nothing.
-    pub(super) fn next_key(
+    pub(crate) fn next_key(
         &self,
         kind: &str,
         cause: &str,

@@ -12,7 +12,6 @@ use oarlock_agents::REGISTRY;
 use oarlock_api::wire;
 use oarlock_core::crew::{Request as Wish, Spawn};
 use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId};
-use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, Role, WorkspaceKind};
 use oarlock_world::config::{self, Config, PERMISSIONS, Told, WORKER};
 use oarlock_world::run::program;
@@ -111,6 +110,7 @@ async fn spawn(
     };
     let project = daemon.project(&body.project, &request).await?;
     let (adopted, branch) = daemon.adopted(&project, &id, &body).await?;
+    let playbook = daemon.playbook(&id, &agent, &body).await?;
     let spawn = Spawn {
         request,
         id: id.clone(),
@@ -121,7 +121,7 @@ async fn spawn(
         branch,
         base: body.base,
         workspace,
-        playbook: Playbook::Supervise(supervise::Options {}),
+        playbook,
         adopted,
         role,
     };
@@ -190,7 +190,7 @@ impl Daemon {
     }
 
     /// Returns the agent that is asked for, with what is configured of it where nothing else is asked for.
-    async fn agent(&self, id: &SessionId, body: &wire::Spawn) -> Answered<Agent> {
+    pub(super) async fn agent(&self, id: &SessionId, body: &wire::Spawn) -> Answered<Agent> {
         if body.agent == "exec" {
             return agent(body, Told::default());
         }
@@ -241,7 +241,7 @@ fn agent(body: &wire::Spawn, told: Told) -> Answered<Agent> {
         ));
     };
     let hold = body.hold.as_deref().or(told.hold.map(Hold::word));
-    let hold = hold_of(agent, hold, body.prompt.is_empty())?;
+    let hold = hold_of(agent, hold, body.prompt.is_empty() && body.relay.is_none())?;
     let permissions = permissions(body.permissions.as_deref())?.or(told.permissions).unwrap_or_default();
     let has_nul = |text: &str| text.contains('\0');
     if body.args.iter().any(|arg| has_nul(arg)) || body.model.as_deref().is_some_and(has_nul) {

@@ -52,6 +52,8 @@ fn is_within_limits(step: &Step) {
         | Step::Ask(_)
         | Step::Question(_)
         | Step::Claim(_)
+        | Step::ClaimPhase(_)
+        | Step::HandOff(_)
         | Step::Fail(_)
         | Step::Escapes
         | Step::HalfCharacter

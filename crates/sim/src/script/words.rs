@@ -1,6 +1,7 @@
 //! The words of a script, and what they mean.
 //!
-//! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT telling: PROMPT`,
+//! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT telling: PROMPT`
+//! (`relaying A,*B,C legs N by AGENT,AGENT` makes it a relay over these phases, B ticked off),
 //! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
 //! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
 //!
@@ -9,16 +10,17 @@
 //! `held`, `not typed: WHY`, `not typed for good: WHY`, `landed`, `work HEAD ahead N dirty N`, `message M typed|taken run N`, and
 //! of a run, `run N` with `up`, `exits N: LAST WORDS`, `dies of signal N`, `not started: WHY`, `host lost`,
 //! `begins a turn`, `ends its turn`, `ends its turn with error CLASS`, `asks permission: WHAT`, `permission resolved`,
-//! `asks: WHAT`, `is rate limited`, `claims done|phase_done|handing_off|stuck: NOTE`, `is conversation ID`, `takes M`.
+//! `asks: WHAT`, `is rate limited`, `uses context TOKENS`, of a leg `asked`, `leaves HEAD derived edited: BATON`, `claims done|phase_done|handing_off|stuck: NOTE`, `is conversation ID`, `takes M`.
 
 use oarlock_core::crew::Spawn;
 use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, SessionId};
 use oarlock_core::machine::Key;
+use oarlock_core::playbook::relay::{self, Ask, Close, Closed, LegBrief, PhaseRef, PlanRef};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
     Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt,
-    Role, Showing, Source, Trouble, TurnEnd, When, Work, WorkspaceKind,
+    Role, Showing, Source, Span, Trouble, TurnEnd, Usage, When, Work, WorkspaceKind,
 };
 use oarlock_core::session::{Effect, MessageState, Request};
 
@@ -189,30 +191,66 @@ fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>
 
 fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
     let (mut name, mut id, mut project, mut tells_of_turns) = (None, None, "app", false);
+    let (mut relay, mut legs, mut agents) = (None, None, None::<Vec<String>>);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match *word {
             "as" => id = rest.next().copied(),
             "telling" => tells_of_turns = true,
+            "relaying" => relay = rest.next().map(|phases| relay_of(phases)),
+            "legs" => legs = rest.next().and_then(|legs| legs.parse().ok()),
+            "by" => agents = rest.next().map(|names| names.split(',').map(str::to_owned).collect()),
             "on" => project = rest.next().copied().unwrap_or(project),
             word => name = Some(word),
         }
     }
+    let agent = |name: &String| Agent { tells_of_turns, ..Agent::named(name) };
+    let mut agents: Vec<Agent> =
+        agents.unwrap_or_else(|| vec!["claude-code".to_owned()]).iter().map(agent).collect();
+    let playbook = match relay {
+        Some(plan) => Playbook::Relay(relay::Options {
+            plan,
+            budget: 100_000,
+            legs_max: legs.unwrap_or(50),
+            agents: agents.clone(),
+            ms_max: None,
+            cost_micros_max: None,
+        }),
+        None => Playbook::Supervise(supervise::Options {}),
+    };
     let id = id.map(str::to_owned).or_else(|| name.map(|name| format!("id-{name}")));
     Ok(Spawn {
         request: RequestId::default(),
         id: SessionId(id.ok_or("a spawn without a name needs \"as ID\"")?),
         project: project.into(),
         name: name.map(|name| Name::parse(name).ok_or(format!("{name} is no name"))).transpose()?,
-        agent: Agent { tells_of_turns, ..Agent::named("claude-code") },
+        agent: agents.remove(0),
         prompt,
         branch: None,
         base: None,
         workspace: WorkspaceKind::Worktree,
-        playbook: Playbook::Supervise(supervise::Options {}),
+        playbook,
         adopted: Adopted::Nothing,
         role: Role::Builder,
     })
+}
+
+/// Returns a plan of phases with these names, parted by commas; `*` before a name ticks the phase off.
+pub(crate) fn relay_of(phases: &str) -> PlanRef {
+    let phase = |name: &str| PhaseRef {
+        label: String::new(),
+        title: name.trim_start_matches('*').into(),
+        is_ticked: name.starts_with('*'),
+        lines: (1, 1),
+        checks: vec![],
+    };
+    PlanRef {
+        digest: "d1".into(),
+        source: "/src/plan.md".into(),
+        title: String::new(),
+        unit: "phase".into(),
+        phases: phases.split(',').map(phase).collect(),
+    }
 }
 
 fn trouble(text: &str) -> Trouble {
@@ -270,6 +308,8 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
         ("interrupted", Some(Effect::Interrupt { run, message })) => {
             Ok(Fact::Interrupted { message: message.clone(), run: *run })
         }
+        ("asked", Some(Effect::Ask { run, ask, .. })) => Ok(Fact::Asked { run: *run, ask: *ask }),
+        (_, Some(Effect::CloseLeg(close))) => left(text, close),
         ("carried", Some(Effect::Answer { given, .. })) => {
             Ok(Fact::AnswerCarried { given: *given, trouble: None })
         }
@@ -278,6 +318,24 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
         }
         _ => fact(text),
     }
+}
+
+/// Reads what a leg left: `leaves c1`, with ` derived` or ` edited` after it, and a baton after a colon.
+fn left(text: &str, close: &Close) -> Result<Fact, String> {
+    let (head, baton) = text.split_once(':').unwrap_or((text, ""));
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let ["leaves", head, ref rest @ ..] = words[..] else { return Err(format!("what is {text:?}?")) };
+    let moved = Oid::from(head) != close.head_before;
+    let closed = Closed {
+        head: Oid::from(head),
+        commits: u32::from(moved),
+        dirty: 0,
+        baton: baton.trim().into(),
+        is_derived: rest.contains(&"derived"),
+        faults: vec![],
+        plan_edited: rest.contains(&"edited"),
+    };
+    Ok(Fact::LegClosed { run: close.run, closed })
 }
 
 fn ready(id: &SessionId, branch: &str, work: Option<Work>) -> Fact {
@@ -377,6 +435,7 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["asks", "permission"] => Observation::PermissionAsked { what, ask: None },
         ["permission", "resolved"] => Observation::PermissionResolved,
         ["asks"] => Observation::QuestionAsked { what },
+        ["uses", "context", tokens] => used(tokens.parse().map_err(|_| format!("{tokens} is no number"))?),
         ["is", "rate", "limited"] => Observation::RateLimited { until: None },
         ["claims", claim] => Observation::Claimed { claim: read_claim(claim)?, note: what },
         ["is", "conversation", id] => {
@@ -386,6 +445,21 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         _ => return Err(format!("what does run {run} do: {words:?}?")),
     };
     Ok(Fact::Observed { run, source: Source::Hook, observation, cursor: 0 })
+}
+
+pub(crate) fn used(context: u64) -> Observation {
+    Observation::Used(Usage {
+        span: Span::Call,
+        id: String::new(),
+        input: 1,
+        cache_read: 0,
+        cache_write: 0,
+        output: 1,
+        cost_micros: None,
+        cost_is_of_conversation: false,
+        context: Some(context),
+        window: None,
+    })
 }
 
 fn read_claim(word: &str) -> Result<Claim, String> {
@@ -405,6 +479,7 @@ pub fn effect_words(effect: &Effect) -> String {
         Effect::PrepareWorkspace { brief } => {
             format!("prepare workspace on {}, ports from {}", brief.branch, brief.ports.first)
         }
+        Effect::StartRun { run, brief, leg: Some(leg), .. } => leg_words(*run, &brief.agent.name, leg),
         Effect::StartRun { run, prompt, conversation: Some(conversation), .. } => {
             format!("start run {run} in conversation {conversation}: \"{prompt}\"")
         }
@@ -413,6 +488,9 @@ pub fn effect_words(effect: &Effect) -> String {
             format!("press enter again in run {run} for {message}, time {number}")
         }
         Effect::Interrupt { run, message } => format!("interrupt run {run} for {message}"),
+        Effect::Ask { run, ask: Ask::Handover, .. } => format!("ask run {run} to hand over"),
+        Effect::Ask { run, ask: Ask::Claim, .. } => format!("ask run {run} how it stands"),
+        Effect::CloseLeg(close) => format!("look at what run {} left of {}", close.run, close.phase.1),
         Effect::Answer { run, answer, .. } => format!("answer run {run}: {answer:?}"),
         Effect::StopRun { run, grace_ms: 0 } => format!("stop run {run} at once"),
         Effect::StopRun { run, grace_ms } => format!("stop run {run} within {grace_ms} ms"),
@@ -430,6 +508,16 @@ pub fn effect_words(effect: &Effect) -> String {
             format!("restore trash {trash}, ports from {}", brief.ports.first)
         }
     }
+}
+
+fn leg_words(run: RunId, agent: &str, leg: &LegBrief) -> String {
+    let mut words = format!("start run {run} by {agent} as leg {} on {}", leg.number, leg.name);
+    for (what, text) in [("baton", &leg.baton), ("words", &leg.words)] {
+        if !text.is_empty() {
+            words += &format!(", {what} \"{text}\"");
+        }
+    }
+    words
 }
 
 /// Returns how far a message came, in a few words.

@@ -48,7 +48,7 @@ fn section(prompt: &mut String, title: &str, lines: &[String], max: usize) {
     }
 }
 
-fn commits(workspace: &Path, base: &str) -> Vec<String> {
+pub(super) fn commits(workspace: &Path, base: &str) -> Vec<String> {
     let range = format!("{base}..HEAD");
     // One more than is named, and then some: a count of all of them is not worth reading them.
     let log = Git::at(workspace).reads("list commits").args([

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use oarlock_agents::launch::{Launch, Plan};
 use oarlock_agents::{Agent, find};
 use oarlock_core::ids::{MessageId, RequestId, RunId, SessionId};
+use oarlock_core::plan;
+use oarlock_core::playbook::relay::LegBrief;
 use oarlock_core::session::STOP_GRACE_MS;
 use oarlock_core::session::fact::{Author, Begun, Brief, Exit, Fact, Hold, Role, Trouble, When};
 use oarlock_core::text;
@@ -22,6 +24,7 @@ use super::{LAST_WORDS_CHARS_MAX, TERMINAL, digest, ended, environment, inbox, p
 use crate::bridge;
 use crate::config;
 use crate::plant::{self, Places};
+use crate::relay;
 use crate::trouble;
 
 /// What a run is told of its surroundings.
@@ -53,6 +56,8 @@ pub(crate) struct Start<'a> {
     pub conversation: Option<&'a str>,
     /// Whether an earlier run worked on the brief.
     pub again: bool,
+    /// What it is told, when it is a leg of a relay.
+    pub leg: Option<&'a LegBrief>,
 }
 
 /// Starts a run's host, or adopts the one that is there.
@@ -68,6 +73,7 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         (true, None) => Begun::Fresh,
     };
     let prompt = match begun {
+        _ if want.leg.is_some() => leg_prompt(around, want, agent)?,
         Begun::Digest => digest::prompt(want.brief, want.workspace, around.base, want.prompt),
         Begun::Fresh | Begun::Conversation => want.prompt.to_owned(),
     };
@@ -120,6 +126,23 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
     let mut facts = host(around, want, plan.argv, env, begun)?;
     facts.extend(first_message.map(|text| first(around.session, want.run, text)));
     Ok(facts)
+}
+
+/// Returns what a leg of a relay is told.
+fn leg_prompt(around: &Surroundings<'_>, want: &Start<'_>, agent: &dyn Agent) -> Result<String, Trouble> {
+    let Some(brief) = want.leg else { return Ok(String::new()) };
+    let plan_file = relay::plan_file(around.state, &brief.plan);
+    let bytes =
+        std::fs::read(&plan_file).map_err(|error| trouble::io("read the plan", &plan_file, &error))?;
+    let (plan, _) = plan::decode(&bytes).map_err(|no| trouble::new(no.code(), no.message()))?;
+    Ok(relay::prompt(&relay::Leg {
+        brief,
+        plan: &plan.replace("\r\n", "\n").replace('\r', "\n"),
+        plan_file: &plan_file,
+        baton_file: &relay::baton_file(around.folder),
+        commits: &digest::commits(Path::new(want.workspace), around.base),
+        is_script: agent.carries_out_scripts(),
+    }))
 }
 
 /// Brings the host up, and returns what came of it.
@@ -257,6 +280,15 @@ fn environment_of(
         ("OARLOCK_PORT", ports.first.to_string()),
         ("OARLOCK_PORT_COUNT", ports.count.to_string()),
     ];
+    if let Some(leg) = want.leg {
+        let baton = relay::baton_file(around.folder).to_string_lossy().into_owned();
+        let leg = [
+            ("OARLOCK_BATON", baton),
+            ("OARLOCK_LEG", leg.number.to_string()),
+            ("OARLOCK_PHASE", leg.phase.to_string()),
+        ];
+        environment::set(&mut env, leg.map(|(name, value)| (name.to_owned(), value)));
+    }
     environment::set(&mut env, ours.map(|(name, value)| (name.to_owned(), value)));
     env
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use oarlock_agents::scripted::pipe::{Tells, Told};
 use oarlock_agents::scripted::{Step, parse};
+use oarlock_core::session::fact::Claim;
 
 use super::{HALF_PAUSE, SPIN_HZ, commit, git, mischief, put};
 
@@ -116,7 +117,9 @@ impl Agent {
             })?,
             Step::Ask(what) => self.ask(what)?,
             Step::Question(what) => return Err(Stop::Question(what.clone())),
-            Step::Claim(note) => tell(&Tells::Claim { note: note.clone() }),
+            Step::Claim(note) => tell(&Tells::Claim { claim: Claim::Done, note: note.clone() }),
+            Step::ClaimPhase(note) => tell(&Tells::Claim { claim: Claim::PhaseDone, note: note.clone() }),
+            Step::HandOff(note) => tell(&Tells::Claim { claim: Claim::HandingOff, note: note.clone() }),
             Step::RateLimit(time) => {
                 tell(&Tells::RateLimited {});
                 self.wait(*time)?;
