@@ -28,6 +28,16 @@ pub mod qwen;
 pub mod screen;
 pub mod scripted;
 pub mod streams;
+/// Returns the agent's last message of a turn, as its hook brings it when the turn ends: those that do name it by one of two
+/// words.
+#[must_use]
+pub fn last_message(payload: &[u8]) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    let said =
+        ["last_assistant_message", "prompt_response"].iter().find_map(|word| payload.get(word)?.as_str());
+    said.map(str::to_owned)
+}
+
 #[cfg(test)]
 mod testing;
 pub mod trouble;

@@ -21,6 +21,7 @@ use oarlock_core::session::fact::{Observation, Source};
 use oarlock_core::text;
 use rustix::fs::OFlags;
 
+use crate::relay::said;
 use crate::run::inbox;
 
 /// Most that is kept of what went wrong with a run's hooks, in bytes: a hook that always fails fills no disk.
@@ -78,7 +79,14 @@ impl Run {
                 Vec::new()
             }),
         };
-        let Hooked { seen, raw, answer, transcript } = agent.hook(&event, &payload);
+        let Hooked { mut seen, raw, answer, transcript } = agent.hook(&event, &payload);
+        if said::is_leg()
+            && let Some(end) = seen.iter().position(|seen| matches!(seen, Observation::TurnEnded(_)))
+            && let Some(claim) =
+                oarlock_agents::last_message(&payload).and_then(|message| said::claimed(&message))
+        {
+            seen.insert(end, claim);
+        }
         // What the file says happened before what the hook says.
         if let Some(path) = transcript {
             self.guard("the transcript", || self.follow(agent, Path::new(&path)));

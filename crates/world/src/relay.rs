@@ -3,6 +3,7 @@
 //! It must not know which leg comes next, nor why.
 
 mod left;
+pub(crate) mod said;
 mod told;
 
 use std::fs::{self, DirBuilder, OpenOptions};

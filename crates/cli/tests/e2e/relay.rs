@@ -236,6 +236,20 @@ fn agents_take_turns() {
 }
 
 #[test]
+fn an_agent_with_a_protocol_claims_by_a_phrase_in_its_last_message() {
+    let crew = Crew::new();
+    let plan = "## Phase 1: A\n- say PHASE_COMPLETE\n- write a.txt a\n- commit one\n- say Not PHASE_COMPLETE yet.\n- say \
+                **PHASE_COMPLETE**\n\n## Phase 2: B\n- say ALL_PHASES_COMPLETE\n";
+    let (plan, _) = props(&crew, plan, "true");
+    crew.ok(&["relay", &plan, "--agent", "scripted", "--hold", "protocol"]);
+    crew.wait_status("tea", "claimed");
+    let relay = relay_of(&crew);
+    let claims: Vec<&str> =
+        relay["legs"].as_array().unwrap().iter().map(|leg| leg["claim"].as_str().unwrap()).collect();
+    assert_eq!(claims, ["phase_done", "done"]);
+}
+
+#[test]
 fn a_daemon_killed_at_two_hundred_instants_of_a_relay_doubles_no_leg() {
     let crew = Crew::new();
     let phases: String = (1..=12).map(|n| format!("## Phase {n}: P{n}\nwork\n\n")).collect();

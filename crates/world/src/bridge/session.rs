@@ -24,6 +24,7 @@ use super::process::{Process, exit_code};
 use super::transcript::Transcript;
 use super::{SILENCE_WITHIN, TERM_WITHIN};
 use crate::hook;
+use crate::relay::said::{self, Words};
 use crate::run::inbox;
 
 /// Exit code of a program that could not be started, as shells have it.
@@ -50,6 +51,7 @@ pub(super) struct Session {
     transcript: Transcript,
     keys: Keys,
     asks: Asks,
+    words: Words,
     in_turn: bool,
     said: BTreeSet<MessageId>,
     seen: Vec<Observation>,
@@ -80,6 +82,7 @@ impl Session {
             transcript: Transcript::new(columns),
             keys: Keys::new(),
             asks: Asks::default(),
+            words: Words::of(said::is_leg()),
             in_turn: false,
             said: BTreeSet::new(),
             seen: Vec::new(),
@@ -340,7 +343,10 @@ impl Session {
                 Step::Observe(observation) => self.observe(observation),
                 Step::Raw(record) => self.raw.push(record),
                 Step::Taken(message) => self.observe(Observation::MessageTaken { message }),
-                Step::Show(show) => self.transcript.show(&show),
+                Step::Show(show) => {
+                    self.words.hear(&show);
+                    self.transcript.show(&show);
+                }
                 Step::End(code) => self.end(END_WITHIN, Some(code)),
             }
         }
@@ -369,7 +375,10 @@ impl Session {
     fn observe(&mut self, observation: Observation) {
         match &observation {
             Observation::TurnStarted => self.in_turn = true,
-            Observation::TurnEnded(_) => self.in_turn = false,
+            Observation::TurnEnded(_) => {
+                self.in_turn = false;
+                self.seen.extend(self.words.claim());
+            }
             _ => {}
         }
         if self.asks.observe(&observation) {
