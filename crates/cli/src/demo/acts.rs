@@ -17,6 +17,7 @@ pub struct Tally {
     landed: u32,
     lines: usize,
     messages: u32,
+    legs: usize,
 }
 
 /// The agents of the tour, and what each is told. They are scripted: real processes, terminals and commits, no model.
@@ -53,6 +54,7 @@ pub fn play(stage: &mut Stage) -> Shown<Tally> {
     land(stage, &mut tally)?;
     conflict(stage, &mut tally)?;
     reject_and_undo(stage)?;
+    relay(stage, &mut tally)?;
     Ok(tally)
 }
 
@@ -244,6 +246,47 @@ fn reject_and_undo(stage: &mut Stage) -> Shown {
     Ok(())
 }
 
+/// A plan as people write it; what its agents do stands in its items, as they are scripted.
+const PLAN: &str = "\
+# A cake for the shop
+
+## Phase 1: Dough
+- write cake.txt dough ; commit Mix the dough ; claim-phase the dough is mixed
+
+## Phase 2: Oven
+- append cake.txt baked ; commit Bake it ; work 300ms ; claim-phase it is baked
+
+## Phase 3: Icing
+- append cake.txt iced ; commit Ice it ; claim-phase it is iced
+";
+
+fn relay(stage: &mut Stage, tally: &mut Tally) -> Shown {
+    stage.act("A plan is worked by one fresh agent after the other, each from the baton of the last")?;
+    let plan = stage.folder().join("cake.md");
+    std::fs::write(&plan, PLAN).or_else(|error| wrong(error.to_string()))?;
+    let path = plan.display().to_string();
+    stage.quiet(&["relay", &path, "--agent", "scripted"])?;
+    stage.say("$ oarlock relay cake.md --agent scripted");
+    stage.live("Three phases", |sessions| status_of(sessions, "cake") == "claimed")?;
+    let detail = stage.session("cake")?;
+    let Some(relay) = &detail.relay else { return wrong("cake is no relay.") };
+    let worked: Vec<u32> = relay.legs.iter().map(|leg| leg.phase).collect();
+    if worked != [1, 2, 3] {
+        return wrong(format!("Its legs worked phases {worked:?}."));
+    }
+    for (leg, phase) in relay.legs.iter().zip(&relay.phases) {
+        stage.say(&format!("leg {}  {}: \"{}\"", leg.phase, phase.name, leg.note));
+    }
+    stage.oarlock(&["land", "cake"], 0)?;
+    let cake = std::fs::read_to_string(stage.shop().join("cake.txt")).unwrap_or_default();
+    if cake != "dough\nbaked\niced\n" {
+        return wrong(format!("The cake is {cake:?}."));
+    }
+    tally.legs = worked.len();
+    tally.landed += 1;
+    Ok(())
+}
+
 fn status_of<'a>(sessions: &'a [wire::Session], name: &str) -> &'a str {
     sessions
         .iter()
@@ -268,6 +311,7 @@ pub fn summary(tally: &Tally, took: Duration) {
             tally.lines
         ),
         format!("{} landed on main, one of them after a conflict was refused and resolved.", tally.landed),
+        format!("A plan of three phases was worked by {} fresh agents, one after the other.", tally.legs),
         "One was rejected and brought back whole. Your own checkout was clean all the way.".into(),
     ] {
         out::line(&format!("   {line}"));
