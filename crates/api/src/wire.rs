@@ -128,6 +128,24 @@ pub struct Spawn {
     /// A plan to be worked as a relay of fresh agents.
     #[serde(default)]
     pub relay: Option<RelayWish>,
+    /// The issue it works on, whose text is a part of the prompt. The name is made from its title when missing.
+    #[serde(default)]
+    pub issue: Option<Issue>,
+    /// Whether to begin although a session of the project works on the issue.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// What an issue is known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Issue {
+    /// Where it stands: a URL, or a file's absolute path; null for a text from nowhere that has a name.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 2048)]
+    pub reference: Option<String>,
+    /// Its title; it is kept as one line of at most 200 characters.
+    #[serde(default)]
+    pub title: String,
 }
 
 /// A session as lists show it.
@@ -255,6 +273,9 @@ pub struct SessionDetail {
     pub adopted: Option<String>,
     /// How it stands as a relay; null when it is none.
     pub relay: Option<Relay>,
+    /// The issue it works on; null when it was asked for in words alone.
+    #[serde(default)]
+    pub issue: Option<Issue>,
 }
 
 /// What an agent is started with, as far as it is not the agent's own settings.

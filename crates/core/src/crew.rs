@@ -4,6 +4,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +12,14 @@ use crate::fleet::{self, Fleet};
 use crate::ids::{Name, ProjectId, RequestId, SessionId, Timestamp};
 use crate::machine::{Decision, Entry, Key, Machine, Scope};
 use crate::playbook::Playbook;
-use crate::session::fact::{Adopted, Agent, Brief, Ports, Role, WorkspaceKind};
+use crate::session::fact::{Adopted, Agent, Brief, Issue, Ports, Role, WorkspaceKind};
 use crate::session::{self, Effect, Refusal, Session};
 
 /// Sessions that may be spawned by one request: a slip of the finger must not start a thousand agents.
 pub const SPAWN_MAX: usize = 100;
+
+/// Longest reference of an issue, in bytes: browsers and servers take URLs of about so many.
+const REFERENCE_BYTES_MAX: usize = 2_048;
 
 /// One line of the log: whose it is, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +69,10 @@ pub struct Spawn {
     pub adopted: Adopted,
     /// What its runs are for.
     pub role: Role,
+    /// The issue it works on.
+    pub issue: Option<Issue>,
+    /// Whether to begin although a session works on the issue.
+    pub again: bool,
 }
 
 /// What became of an admitted request.
@@ -170,13 +178,17 @@ impl Crew {
         };
         self.check_adoptable(&spawn)?;
         self.check_one_orchestrator(&spawn)?;
+        self.check_issue(&spawn)?;
         let name = match spawn.name {
             Some(name) => {
                 self.check_name_free(&name, None)?;
                 name
             }
-            None if spawn.role == Role::Orchestrator => self.free_name("orchestrator", &spawn.agent),
-            None => self.free_name(spawn.playbook.name_from().unwrap_or(&spawn.prompt), &spawn.agent),
+            None if spawn.role == Role::Orchestrator => self.free_name(&["orchestrator"], &spawn.agent),
+            None => match &spawn.issue {
+                Some(issue) => self.free_name(&[&issue.title, &last_part(issue)], &spawn.agent),
+                None => self.free_name(&[spawn.playbook.name_from().unwrap_or(&spawn.prompt)], &spawn.agent),
+            },
         };
         let ports = free_ports(&self.ports_held())?;
         // The id makes the branch unique for ever; the leaf lets an agent make branches below it.
@@ -194,6 +206,7 @@ impl Crew {
             playbook: spawn.playbook,
             adopted: spawn.adopted,
             role: spawn.role,
+            issue: spawn.issue,
         };
         let wish = session::Request::Spawn(spawn.request, name, brief);
         let fact = Session::admit(&Session::default(), wish)?;
@@ -217,6 +230,41 @@ impl Crew {
                 format!(
                     "Talk to it with \"oarlock send {0} …\", bring it up again with \"oarlock resume {0}\", or replace it with \
                      --restart.",
+                    there.state.name
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an issue that a session of the project works on: two would do the same work apart.
+    fn check_issue(&self, spawn: &Spawn) -> Result<(), Refusal> {
+        let Some(issue) = &spawn.issue else { return Ok(()) };
+        let Some(reference) = &issue.reference else { return Ok(()) };
+        if reference.is_empty()
+            || reference.len() > REFERENCE_BYTES_MAX
+            || *reference != clean_line(reference)
+        {
+            return Err(Refusal::new(
+                "bad_issue",
+                format!("\"{}\" is no reference of an issue.", crate::text::line(reference, 60)),
+                format!("Give a URL or a path, on one line, of at most {REFERENCE_BYTES_MAX} bytes."),
+            ));
+        }
+        let works_on_it = |session: &Session| {
+            session.outcome.is_none()
+                && !session.is_hidden()
+                && session.brief.as_ref().is_some_and(|brief| {
+                    brief.project == spawn.project
+                        && brief.issue.as_ref().is_some_and(|other| other.reference == issue.reference)
+                })
+        };
+        match self.sessions.values().find(|scope| !spawn.again && works_on_it(&scope.state)) {
+            Some(there) => Err(Refusal::new(
+                "issue_taken",
+                format!("Session {} works on {reference} already.", there.state.name),
+                format!(
+                    "Talk to it with \"oarlock send {} …\", or begin another with --again.",
                     there.state.name
                 ),
             )),
@@ -279,15 +327,14 @@ impl Crew {
         }
     }
 
-    /// Makes a name nobody holds from the first words of the prompt, or from the agent.
-    fn free_name(&self, prompt: &str, agent: &Agent) -> Name {
+    /// Makes a name nobody holds from the first words of the first text that has any, or from the agent.
+    fn free_name(&self, texts: &[&str], agent: &Agent) -> Name {
         // Long enough to recognise, short enough for a column of `ls`.
         const SLUG_LEN: usize = 24;
-        let first_words = prompt.lines().next().unwrap_or_default();
         let command = agent.command.as_deref().unwrap_or(&agent.name);
-        let slug = Name::slug(first_words, SLUG_LEN)
-            .or_else(|| Name::slug(command, SLUG_LEN))
-            .unwrap_or_else(|| Name::from("session"));
+        let first_words = texts.iter().map(|text| text.lines().next().unwrap_or_default());
+        let slug = first_words.chain([command]).find_map(|words| Name::slug(words, SLUG_LEN));
+        let slug = slug.unwrap_or_else(|| Name::from("session"));
         if self.holder(&slug).is_none() {
             return slug;
         }
@@ -339,6 +386,17 @@ impl Crew {
             }
         }
     }
+}
+
+/// Returns what an issue is called when its title makes no name: `issue-12` of `…/issues/12`.
+fn last_part(issue: &Issue) -> String {
+    let last = issue.reference.as_deref().and_then(|reference| reference.rsplit('/').next());
+    last.map(|last| format!("issue-{last}")).unwrap_or_default()
+}
+
+/// Returns a text as one line without control characters.
+fn clean_line(text: &str) -> String {
+    crate::text::line(text, text.len())
 }
 
 fn free_ports(held: &BTreeSet<u16>) -> Result<Ports, Refusal> {

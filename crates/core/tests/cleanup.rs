@@ -59,6 +59,8 @@ impl Log {
             playbook: Playbook::Supervise(supervise::Options {}),
             adopted: Adopted::Nothing,
             role: Role::Builder,
+            issue: None,
+            again: false,
         }));
     }
 

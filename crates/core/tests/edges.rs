@@ -65,6 +65,8 @@ fn spawn(prompt: String) -> Request {
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue: None,
+        again: false,
     })
 }
 

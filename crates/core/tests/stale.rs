@@ -40,6 +40,7 @@ impl Story {
                 playbook: Playbook::Supervise(supervise::Options {}),
                 adopted: Adopted::Nothing,
                 role: Role::Builder,
+                issue: None,
             },
         });
         story

@@ -84,6 +84,9 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
             Adopted::Worktree(_) => Some("worktree".into()),
         }),
         relay: relay::view(place, state),
+        issue: brief
+            .and_then(|brief| brief.issue.clone())
+            .map(|issue| wire::Issue { reference: issue.reference, title: issue.title }),
     }
 }
 

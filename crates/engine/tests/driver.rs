@@ -189,6 +189,8 @@ fn spawn(id: &str) -> Request {
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue: None,
+        again: false,
     })
 }
 

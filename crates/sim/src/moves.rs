@@ -231,6 +231,8 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         playbook: if b % 8 == 3 { relay() } else { Playbook::Supervise(supervise::Options {}) },
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue: None,
+        again: false,
     })
 }
 

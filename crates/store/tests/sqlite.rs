@@ -381,3 +381,12 @@ fn helper_on_a_full_disk() {
     drop(store);
     assert_eq!(SqliteStore::open(&path).unwrap().load().unwrap().0, with_it, "there is room: it works again");
 }
+
+#[test]
+fn a_fact_from_before_issues_were_known_reads_as_one_without() {
+    let fact = common::requested("a");
+    let mut text = serde_json::to_value(&fact).unwrap();
+    let brief = text["requested"]["brief"].as_object_mut().unwrap();
+    assert!(brief.remove("issue").is_some(), "a fact of today says it");
+    assert_eq!(serde_json::from_value::<oarlock_core::session::fact::Fact>(text).unwrap(), fact);
+}

@@ -168,5 +168,6 @@ fn brief(session: usize) -> Brief {
         playbook: Playbook::Supervise(Options {}),
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue: None,
     }
 }

@@ -33,6 +33,10 @@ pub fn run(context: &Context, show: &Show) -> Done {
     for (what, says) in told(&detail.told) {
         out::line(&format!("{what:<10} {}", out::cut(&out::clean(&says), 90)));
     }
+    if let Some(issue) = &detail.issue {
+        let place = issue.reference.as_ref().map(|reference| format!(" ({})", out::clean(reference)));
+        out::line(&format!("issue      {}{}", out::clean(&issue.title), place.unwrap_or_default()));
+    }
     if let Some(asks) = &detail.asks {
         let verb = if asks.kind == "question" { "--say '…'" } else { "allow|always|deny" };
         out::line(&format!("asks       {} (oarlock answer {} {verb})", out::clean(&asks.what), session.name));

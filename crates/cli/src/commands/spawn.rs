@@ -1,11 +1,13 @@
 //! `oarlock spawn`.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use clap::Args;
 use oarlock_api::wire;
+use oarlock_world::issue::{self, Named};
 
-use super::{Context, request_id};
+use super::{Context, in_path, request_id};
 use crate::error::{CliError, Done};
 use crate::out;
 
@@ -18,7 +20,7 @@ const SPAWN_MAX: u16 = 100;
 /// its own, with its prompt in the file that OARLOCK_PROMPT_FILE names and a block of ports from OARLOCK_PORT on.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  oarlock spawn --exec 'make lint-fix && git commit -am lint' --name lint\n  oarlock spawn 3 --agent scripted --prompt 'write a.txt hello ; commit add a'\n  cat brief.md | oarlock spawn --exec './agent.sh' --prompt -"
+    after_help = "Examples:\n  oarlock spawn --exec 'make lint-fix && git commit -am lint' --name lint\n  oarlock spawn 3 --agent scripted --prompt 'write a.txt hello ; commit add a'\n  cat brief.md | oarlock spawn --exec './agent.sh' --prompt -\n  oarlock spawn --agent claude-code --issue 12"
 )]
 pub struct Spawn {
     /// How many, at most 100
@@ -33,7 +35,15 @@ pub struct Spawn {
     /// What the agent is told first; - reads standard input
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     prompt: Option<String>,
-    /// The session's name: a-z, 0-9 and hyphens (default: from the prompt or the command)
+    /// An issue to work on: a number, OWNER/REPOSITORY#N, a URL (of GitHub, by gh), a file, or -
+    ///
+    /// Its text is told to the agent as others wrote it, fenced and labelled; --prompt adds what you want beyond it.
+    #[arg(long, value_name = "I", allow_hyphen_values = true)]
+    issue: Option<String>,
+    /// Begin although a session works on that issue
+    #[arg(long, requires = "issue")]
+    again: bool,
+    /// The session's name: a-z, 0-9 and hyphens (default: from the issue's title, the prompt or the command)
     #[arg(long)]
     name: Option<String>,
     /// The branch, tag or commit to start from (default: the project's default branch)
@@ -78,6 +88,12 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             "Leave out --branch and --adopt.".into(),
         ));
     }
+    if spawn.issue.as_deref() == Some("-") && spawn.prompt.as_deref() == Some("-") {
+        return Err(CliError::Usage(
+            "Standard input is either the issue or the prompt.".into(),
+            "Give the prompt as a text: --prompt T.".into(),
+        ));
+    }
     let prompt = match spawn.prompt.as_deref() {
         Some("-") => stdin()?,
         Some(text) => text.into(),
@@ -85,6 +101,11 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
     };
     let adopt = spawn.adopt.as_deref().map(absolute).transpose()?;
     let mut project = context.project()?;
+    let issue = spawn.issue.as_deref().map(|named| issue(context, named, &project, &prompt)).transpose()?;
+    let (issue, prompt) = match issue {
+        Some((issue, prompt)) => (Some(issue), prompt),
+        None => (None, prompt),
+    };
     let client = context.client()?;
     let request = request_id();
     let mut begun = Vec::new();
@@ -110,6 +131,9 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             rules: spawn.rules.clone(),
             args: spawn.arg.clone(),
             relay: None,
+            issue: issue.clone(),
+            // Whoever asks for several on one issue means it.
+            again: spawn.again || number > 0,
         };
         let session: wire::Session = client.post("/v1/sessions", &format!("{request}.{number}"), &body)?;
         // The next ones need no look for the repository.
@@ -124,6 +148,52 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
     }
     out::talk("See them with \"oarlock ls\".");
     Ok(())
+}
+
+/// Reads the issue that is meant. Returns what it is known by, and the prompt that has it in.
+fn issue(
+    context: &Context,
+    words: &str,
+    project: &str,
+    wish: &str,
+) -> Result<(wire::Issue, String), CliError> {
+    let named = issue::named(words).map_err(refused)?;
+    let folder = match &named {
+        // Only gh looks around in the repository, and a project's id is no folder.
+        Named::GitHub { repository: None, .. } if !project.contains('/') => {
+            let project: wire::Project =
+                context.client()?.get(&format!("/v1/projects/{}", in_path(project)))?;
+            PathBuf::from(project.path)
+        }
+        Named::GitHub { repository: None, .. } => PathBuf::from(project),
+        Named::GitHub { .. } | Named::File(_) | Named::Standard => PathBuf::from("."),
+    };
+    let found = {
+        let _busy = out::busy("Reading the issue");
+        issue::read(&named, &folder).map_err(refused)?
+    };
+    if found.is_bare() && wish.trim().is_empty() {
+        let message = format!("The issue \"{}\" has a title and no text.", out::clean(&found.title));
+        let hint = "Say what is to be done with --prompt T.";
+        return Err(CliError::Refused(
+            wire::Error { code: "empty".into(), message, hint: hint.into(), paths: vec![] },
+            409,
+        ));
+    }
+    let prompt = issue::prompt(&found, wish);
+    Ok((wire::Issue { reference: found.reference, title: found.title }, prompt))
+}
+
+/// Writes a trouble with an issue as a refusal, with the exit code that goes with it.
+fn refused(trouble: issue::Trouble) -> CliError {
+    let status = match trouble.code.as_str() {
+        "bad_issue" => 400,
+        "not_found" => 404,
+        "pull_request" | "empty" | "not_text" => 409,
+        _ => 500,
+    };
+    let (code, message, hint) = (trouble.code, trouble.message, trouble.hint);
+    CliError::Refused(wire::Error { code, message, hint, paths: trouble.paths }, status)
 }
 
 /// Returns the agent that is asked for, empty for the default, and its command.

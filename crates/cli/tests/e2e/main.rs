@@ -16,6 +16,7 @@ mod events;
 mod harness;
 mod hostile;
 mod hosts;
+mod issue;
 mod landing;
 mod limits;
 mod log;

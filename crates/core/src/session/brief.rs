@@ -38,6 +38,21 @@ pub struct Brief {
     /// What its runs are for.
     #[serde(default)]
     pub role: Role,
+    /// The issue it works on; `None` when it was asked for in words alone.
+    #[serde(default)]
+    pub issue: Option<Issue>,
+}
+
+/// What others wrote about what is to be done. Its text is a part of the prompt; this is what it is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Issue {
+    /// Where it stands: a URL, or a file's absolute path. Sessions with the same one work on the same issue. `None` for a
+    /// text that came from nowhere that has a name.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// Its title, on one line.
+    #[serde(default)]
+    pub title: String,
 }
 
 /// What of a workspace was there before its session. It stays a person's: an adopted branch is never deleted, and an

@@ -12,7 +12,7 @@ use oarlock_agents::REGISTRY;
 use oarlock_api::wire;
 use oarlock_core::crew::{Request as Wish, Spawn};
 use oarlock_core::ids::{Name, ProjectId, RequestId, SessionId};
-use oarlock_core::session::fact::{Adopted, Agent, Hold, Permissions, Role, WorkspaceKind};
+use oarlock_core::session::fact::{Adopted, Agent, Hold, Issue, Permissions, Role, WorkspaceKind};
 use oarlock_world::config::{self, Config, PERMISSIONS, Told, WORKER};
 use oarlock_world::run::program;
 use serde::Deserialize;
@@ -28,6 +28,9 @@ use crate::{Daemon, view};
 
 /// Most bytes of output given at once; a client asks on from where it is.
 const LOG_BYTES_MAX: u64 = 4 << 20;
+
+/// Longest title of an issue that is kept, in characters: trackers take 256, and it is shown on a line.
+const TITLE_CHARS_MAX: usize = 200;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
     OpenApiRouter::new()
@@ -124,6 +127,11 @@ async fn spawn(
         playbook,
         adopted,
         role,
+        issue: body.issue.map(|issue| Issue {
+            reference: issue.reference,
+            title: oarlock_core::text::line(&issue.title, TITLE_CHARS_MAX),
+        }),
+        again: body.again,
     };
     daemon.wish(Wish::Spawn(spawn)).await?;
     let scope = daemon.scope(&id)?;

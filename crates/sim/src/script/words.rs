@@ -2,6 +2,7 @@
 //!
 //! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT telling: PROMPT`
 //! (`relaying A,*B,C legs N by AGENT,AGENT` makes it a relay over these phases, B ticked off),
+//! with `about ISSUE` and `again` before the colon,
 //! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
 //! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
 //!
@@ -19,8 +20,8 @@ use oarlock_core::machine::Key;
 use oarlock_core::playbook::relay::{self, Ask, Close, Closed, LegBrief, PhaseRef, PlanRef};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
-    Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Receipt,
-    Role, Showing, Source, Span, Trouble, TurnEnd, Usage, When, Work, WorkspaceKind,
+    Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, Issue, LandWish, Observation,
+    Receipt, Role, Showing, Source, Span, Trouble, TurnEnd, Usage, When, Work, WorkspaceKind,
 };
 use oarlock_core::session::{Effect, MessageState, Request};
 
@@ -192,6 +193,7 @@ fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>
 fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
     let (mut name, mut id, mut project, mut tells_of_turns) = (None, None, "app", false);
     let (mut relay, mut legs, mut agents) = (None, None, None::<Vec<String>>);
+    let (mut reference, mut again) = (None, false);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match *word {
@@ -200,6 +202,8 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
             "relaying" => relay = rest.next().map(|phases| relay_of(phases)),
             "legs" => legs = rest.next().and_then(|legs| legs.parse().ok()),
             "by" => agents = rest.next().map(|names| names.split(',').map(str::to_owned).collect()),
+            "again" => again = true,
+            "about" => reference = rest.next().map(|word| (*word).to_owned()),
             "on" => project = rest.next().copied().unwrap_or(project),
             word => name = Some(word),
         }
@@ -219,6 +223,8 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         None => Playbook::Supervise(supervise::Options {}),
     };
     let id = id.map(str::to_owned).or_else(|| name.map(|name| format!("id-{name}")));
+    // In a script the prompt is all that the issue says.
+    let issue = reference.map(|reference| Issue { reference: Some(reference), title: prompt.clone() });
     Ok(Spawn {
         request: RequestId::default(),
         id: SessionId(id.ok_or("a spawn without a name needs \"as ID\"")?),
@@ -232,6 +238,8 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
         playbook,
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue,
+        again,
     })
 }
 

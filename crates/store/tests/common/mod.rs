@@ -82,6 +82,7 @@ pub fn prompted(id: &str, prompt: &str) -> Fact {
         playbook: Playbook::Supervise(supervise::Options {}),
         adopted: Adopted::Nothing,
         role: Role::Builder,
+        issue: None,
     };
     Fact::Requested { request: RequestId::from(id), name: Name::from(id), brief }
 }
