@@ -143,6 +143,24 @@ fn check(display: &str, argv: &[String]) -> Result<(), DisplayError> {
     Err(DisplayError::Refused { program: display.to_owned(), reason: reason.to_owned() })
 }
 
+/// Says that a program cannot even tell its version.
+fn unusable(program: &str, answer: &program::Answer) -> String {
+    // Where a panic says where and why.
+    let said: Vec<&str> =
+        answer.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).take(2).collect();
+    let why = if said.is_empty() { "it ends without a word".to_owned() } else { said.join(" ") };
+    format!("{program} cannot be used: {why}.")
+}
+
+/// Returns a word as any POSIX shell reads it (Shell Command Language, 2.2.2).
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Returns a name that any multiplexer takes as it is, and that no other name becomes: ASCII letters, digits, `-` and `_` stay; where
 /// anything else was, there is `_` and a hash of the whole at the end. Multiplexers put names into socket paths, and give a
 /// meaning to dots, colons, `=`, `@` and `#`.
@@ -183,6 +201,16 @@ mod tests {
             assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{name}");
             assert!(!plain[..at].contains(name), "{name} twice");
         }
+    }
+
+    #[test]
+    fn a_word_is_read_back_by_a_shell() {
+        for word in ["plain/path-1.x", "a b", "it's", "$HOME `id` \"x\"", "", "~", "=p"] {
+            let line = format!("printf %s {}", quoted(word));
+            let said = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), word, "{line}");
+        }
+        assert_eq!(quoted("/run/user/7"), "/run/user/7", "what needs no quotes has none");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! started. What it relies on is in tmux(1), and was seen in 3.3a.
 
 use super::program::{Answer, ask, command};
-use super::{Display, DisplayError, Id, Place, check, plain_name, short_hash};
+use super::{Display, DisplayError, Id, Place, check, plain_name, quoted, short_hash, unusable};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,6 +53,18 @@ impl Tmux {
         &self.socket_name
     }
 
+    /// Returns the command line by which a person sees a window, from any shell.
+    #[must_use]
+    pub fn reach(&self, id: &Id) -> String {
+        let socket = match &self.socket_folder {
+            Some(folder) => format!("TMUX_TMPDIR={} ", quoted(&folder.to_string_lossy())),
+            None => String::new(),
+        };
+        // Inside of another tmux it refuses, unless it does not know of it.
+        let window = quoted(id.as_str().rsplit('.').next().unwrap_or_default());
+        format!("{socket}TMUX= {TMUX} -L {} attach -t {window}", self.socket_name)
+    }
+
     /// Returns a call of tmux to our server and no other, without anybody's configuration.
     #[must_use]
     pub fn command(&self) -> Command {
@@ -96,6 +108,9 @@ impl Display for Tmux {
             }
             Err(error) => return Err(format!("tmux cannot be used: {error}.")),
         };
+        if !answer.is_ok {
+            return Err(unusable(TMUX, &answer));
+        }
         let version = answer.stdout.trim().trim_start_matches("tmux ").to_owned();
         match parse_version(&version) {
             Some(found) if found < VERSION_MIN => {

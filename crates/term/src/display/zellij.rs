@@ -5,7 +5,7 @@
 //! It answers before it has done what it was asked, so an open pane is waited for.
 
 use super::program::{Answer, ask, command};
-use super::{Display, DisplayError, Id, Place, check, plain_name, short_hash};
+use super::{Display, DisplayError, Id, Place, check, plain_name, quoted, short_hash, unusable};
 use rustix::process::geteuid;
 use serde::Deserialize;
 use std::fs::{self, DirBuilder};
@@ -89,6 +89,16 @@ impl Zellij {
         command.env("TMPDIR", &self.folder);
         command.arg("--config-dir").arg(&self.folder);
         command
+    }
+
+    /// Returns the command line by which a person sees a window, from any shell.
+    #[must_use]
+    pub fn reach(&self, id: &Id) -> String {
+        let folder = |path: &Path| quoted(&path.to_string_lossy());
+        let (sockets, config) = (folder(&self.socket_folder), folder(&self.folder));
+        let session = quoted(Self::session_name(id));
+        // Inside of another zellij it attaches all the same.
+        format!("ZELLIJ_SOCKET_DIR={sockets} {ZELLIJ} --config-dir {config} attach {session}")
     }
 
     /// Returns the name of the zellij session in which a window is.
@@ -195,13 +205,21 @@ impl Display for Zellij {
     }
 
     fn available(&self) -> Result<String, String> {
-        let answer = match ask(command(ZELLIJ).arg("--version")) {
+        // Before it reads its arguments it makes its log below TMPDIR, and panics when it cannot: so in our folder as always.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        made.map_err(|error| {
+            format!("zellij cannot be used: {} cannot be made: {error}.", self.folder.display())
+        })?;
+        let answer = match ask(self.command().arg("--version")) {
             Ok(answer) => answer,
             Err(DisplayError::Program { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Err("zellij is not installed.".to_owned());
             }
             Err(error) => return Err(format!("zellij cannot be used: {error}.")),
         };
+        if !answer.is_ok {
+            return Err(unusable(ZELLIJ, &answer));
+        }
         let version = answer.stdout.trim().trim_start_matches("zellij ").to_owned();
         let mut numbers = version.split('.').map_while(|number| number.parse().ok());
         match (numbers.next(), numbers.next()) {
