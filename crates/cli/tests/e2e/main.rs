@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod daemon;
 mod disk;
+mod display;
 mod events;
 #[path = "../harness/mod.rs"]
 mod harness;
