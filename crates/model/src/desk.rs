@@ -35,6 +35,8 @@ pub enum Body {
 /// An answer, and how it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// The request's number in what was seen; 0 for a look at it.
+    pub number: u64,
     /// The HTTP status.
     pub status: u16,
     /// Headers beside those of the body.
@@ -54,7 +56,7 @@ pub struct Plan {
 impl Plan {
     fn json(status: u16, value: &Value) -> Self {
         let body = Body::Whole(value.to_string());
-        Self { status, headers: vec![], body, delay_ms: 0, drip_ms: 0, hold: None, cut: false }
+        Self { number: 0, status, headers: vec![], body, delay_ms: 0, drip_ms: 0, hold: None, cut: false }
     }
 }
 
@@ -122,7 +124,7 @@ impl Desk {
     /// Takes a request and says what to answer. Any bytes are a request.
     pub fn take(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Plan {
         let mut asked = Asked { at_ms: millis(), path: format!("{method} {path}"), ..Asked::default() };
-        let plan = match (method, Protocol::of(path)) {
+        let mut plan = match (method, Protocol::of(path)) {
             ("GET" | "HEAD", _) => self.get(path),
             ("POST", Some((protocol, want))) => {
                 asked.protocol = Some(protocol.name().to_owned());
@@ -133,14 +135,26 @@ impl Desk {
         // To look is no request of an agent.
         if !path.starts_with("/__") {
             asked.status = plan.status;
-            self.note(asked);
+            plan.number = self.note(asked);
         }
         plan
     }
 
-    fn note(&self, asked: Asked) {
+    /// Takes in that an answer is over: handed over to its end, or given to nobody any more.
+    pub fn over(&self, number: u64, whole: bool) {
+        let mut inside = self.inside();
+        if let Some(asked) = inside.seen.requests.iter_mut().rev().find(|asked| asked.number == number) {
+            asked.over_at_ms = Some(millis());
+            asked.whole = whole;
+        }
+        drop(inside);
+        self.news.notify_all();
+    }
+
+    fn note(&self, asked: Asked) -> u64 {
         let mut inside = self.inside();
         inside.seen.note(asked);
+        let number = inside.seen.count;
         let line = inside.seen.requests.last().map(|asked| json!(asked).to_string()).unwrap_or_default();
         // Inside the lock, so that the lines are in order.
         if let Some(log) = &self.log {
@@ -150,6 +164,7 @@ impl Desk {
         }
         drop(inside);
         self.news.notify_all();
+        number
     }
 
     fn get(&self, path: &str) -> Plan {
@@ -199,6 +214,7 @@ impl Desk {
         asked.model.clone_from(&dialog.model);
         asked.scenario = choice.scenario.map(str::to_owned);
         asked.step = choice.index;
+        asked.played = choice.step.is_some();
         asked.tools = dialog.tools.iter().map(|tool| tool.name.clone()).collect();
         asked.fresh = self.inside().seen.hear(&dialog);
         if let Some(fault) = self.fault(&choice) {

@@ -55,6 +55,16 @@ pub struct Asked {
     pub called: Vec<String>,
     /// The HTTP status of the answer.
     pub status: u16,
+    /// Whether a step of its scenario answers; what is asked after the last is none of the scenario's.
+    #[serde(default)]
+    pub played: bool,
+    /// When the last of the answer was handed over, or the asker went away, in milliseconds since the epoch; none while it is
+    /// on its way.
+    #[serde(default)]
+    pub over_at_ms: Option<u64>,
+    /// Whether the answer was handed over to its end.
+    #[serde(default)]
+    pub whole: bool,
     /// SHA-256 of the texts of people that were not seen before.
     pub fresh: Vec<String>,
 }

@@ -176,6 +176,8 @@ async fn answer(shared: &Shared, request: Request) -> Response {
 }
 
 async fn give(plan: Plan, shared: Shared) -> Response {
+    // Made before the first wait: whoever goes away drops it.
+    let mut answering = Answering { desk: Arc::clone(&shared.desk), number: plan.number, whole: false };
     sleep(Duration::from_millis(plan.delay_ms)).await;
     let (start, middle) = match plan.hold {
         Some(hold) if hold.at == Where::Start => (Some(hold), None),
@@ -186,10 +188,12 @@ async fn give(plan: Plan, shared: Shared) -> Response {
         Body::Whole(text) if plan.cut => ("application/json", broken(text)),
         Body::Whole(text) => {
             shared.hold(middle).await;
+            answering.whole = true;
             ("application/json", HttpBody::from(text))
         }
         Body::Events(events) => {
-            let flow = Flow { next: 0, events, drip_ms: plan.drip_ms, cut: plan.cut, hold: middle, shared };
+            let (drip_ms, cut) = (plan.drip_ms, plan.cut);
+            let flow = Flow { next: 0, events, drip_ms, cut, hold: middle, shared, answering };
             ("text/event-stream", HttpBody::from_stream(stream::unfold(flow, Flow::step)))
         }
     };
@@ -236,6 +240,20 @@ struct Flow {
     cut: bool,
     hold: Option<Hold>,
     shared: Shared,
+    answering: Answering,
+}
+
+/// An answer on its way; when it is dropped it is over.
+struct Answering {
+    desk: Arc<Desk>,
+    number: u64,
+    whole: bool,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.desk.over(self.number, self.whole);
+    }
 }
 
 impl Flow {
@@ -256,6 +274,9 @@ impl Flow {
             sleep(Duration::from_millis(self.drip_ms)).await;
         }
         self.next += 1;
+        if self.next == self.events.len() {
+            self.answering.whole = true;
+        }
         Some((Ok(bytes), self))
     }
 }

@@ -190,6 +190,39 @@ fn an_answer_waits_at_its_gate_until_it_is_opened() {
     assert!(late.whole, "an open gate holds nobody");
 }
 
+#[test]
+fn the_end_of_an_answer_is_seen_and_whether_anybody_heard_it() {
+    let server = server();
+    let over = |number: u64, whole: bool| {
+        let found = server.wait(PATIENCE, |seen| {
+            seen.requests.iter().any(|asked| asked.number == number && asked.over_at_ms.is_some())
+        });
+        assert!(found, "answer {number} is over");
+        let seen = server.seen();
+        let asked = seen.requests.iter().find(|asked| asked.number == number).expect("it was asked");
+        assert_eq!(asked.whole, whole, "{asked:?}");
+        assert!(asked.played && asked.over_at_ms >= Some(asked.at_ms), "{asked:?}");
+    };
+    ask(&server, "/v1/chat/completions", &chat("[[play:hello]]", true));
+    over(1, true);
+    ask(&server, "/v1/chat/completions", &chat("[[play:hello]]", false));
+    over(2, true);
+    ask(&server, "/v1/chat/completions", &chat("[[play:cut]]", true));
+    over(3, false);
+    for (number, play, stream) in [(4, "half_held", true), (5, "held", true), (6, "held", false)] {
+        let body = chat(&format!("[[play:{play}]]"), stream).to_string();
+        let left = send(&server, "POST", "/v1/chat/completions", body.as_bytes());
+        assert!(server.wait(PATIENCE, |seen| seen.count == number), "it was asked");
+        assert_eq!(
+            server.seen().requests.last().expect("it was asked").over_at_ms,
+            None,
+            "it waits at its gate"
+        );
+        drop(left);
+        over(number, false);
+    }
+}
+
 fn bytes(prompt: &str) -> Vec<u8> {
     chat(prompt, true).to_string().into_bytes()
 }
