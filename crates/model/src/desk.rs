@@ -140,6 +140,16 @@ impl Desk {
         plan
     }
 
+    /// Takes in that an answer begins to be handed over.
+    pub fn begun(&self, number: u64) {
+        let mut inside = self.inside();
+        if let Some(asked) = inside.seen.requests.iter_mut().rev().find(|asked| asked.number == number) {
+            asked.begun_at_ms = Some(millis());
+        }
+        drop(inside);
+        self.news.notify_all();
+    }
+
     /// Takes in that an answer is over: handed over to its end, or given to nobody any more.
     pub fn over(&self, number: u64, whole: bool) {
         let mut inside = self.inside();
@@ -218,7 +228,8 @@ impl Desk {
         asked.tools = dialog.tools.iter().map(|tool| tool.name.clone()).collect();
         asked.fresh = self.inside().seen.hear(&dialog);
         if let Some(fault) = self.fault(&choice) {
-            return fail(protocol, fault);
+            let delay_ms = choice.step.map(|step| step.delay_ms).unwrap_or_default();
+            return Plan { delay_ms, ..fail(protocol, fault) };
         }
         let reply = self.reply(&dialog, &choice, post.body);
         asked.called = reply.calls.iter().map(|call| call.name.clone()).collect();

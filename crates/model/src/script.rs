@@ -57,7 +57,7 @@ pub struct Step {
     pub usage: Counts,
     /// Why it ended, in the protocol's own word; its usual one when empty.
     pub stop: String,
-    /// Milliseconds before the first byte.
+    /// Milliseconds before the first byte, an error's too.
     pub delay_ms: u64,
     /// Milliseconds between the pieces of a stream.
     pub drip_ms: u64,

@@ -58,6 +58,9 @@ pub struct Asked {
     /// Whether a step of its scenario answers; what is asked after the last is none of the scenario's.
     #[serde(default)]
     pub played: bool,
+    /// When the first of the answer was handed over, in milliseconds since the epoch; none while it waits.
+    #[serde(default)]
+    pub begun_at_ms: Option<u64>,
     /// When the last of the answer was handed over, or the asker went away, in milliseconds since the epoch; none while it is
     /// on its way.
     #[serde(default)]

@@ -184,6 +184,7 @@ async fn give(plan: Plan, shared: Shared) -> Response {
         hold => (None, hold),
     };
     shared.hold(start).await;
+    shared.desk.begun(plan.number);
     let (kind, body) = match plan.body {
         Body::Whole(text) if plan.cut => ("application/json", broken(text)),
         Body::Whole(text) => {

@@ -202,6 +202,7 @@ fn the_end_of_an_answer_is_seen_and_whether_anybody_heard_it() {
         let asked = seen.requests.iter().find(|asked| asked.number == number).expect("it was asked");
         assert_eq!(asked.whole, whole, "{asked:?}");
         assert!(asked.played && asked.over_at_ms >= Some(asked.at_ms), "{asked:?}");
+        assert!(asked.begun_at_ms >= Some(asked.at_ms) || !whole, "{asked:?}");
     };
     ask(&server, "/v1/chat/completions", &chat("[[play:hello]]", true));
     over(1, true);
