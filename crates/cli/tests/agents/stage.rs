@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Stage {
     pub crew: Crew,
     pub server: Server,
-    agent: &'static str,
-    hold: &'static str,
+    pub agent: &'static str,
+    pub hold: &'static str,
 }
 
 impl Stage {
@@ -26,6 +26,14 @@ impl Stage {
     /// # Panics
     /// When its program is not installed: that is what the test is for.
     pub fn of(program: Agent, agent: &'static str, hold: &'static str) -> Self {
+        Self::playing(Script::everyday(), program, agent, hold)
+    }
+
+    /// The same, with a script of one's own.
+    ///
+    /// # Panics
+    /// When its program is not installed.
+    pub fn playing(script: Script, program: Agent, agent: &'static str, hold: &'static str) -> Self {
         let agents = agents_dir();
         let found = program.program(&agents);
         assert!(
@@ -34,7 +42,7 @@ impl Stage {
             program.name(),
             agents.display()
         );
-        let server = Server::start(Script::everyday(), 0, None).expect("a port of loopback is free");
+        let server = Server::start(script, 0, None).expect("a port of loopback is free");
         let mut crew = Crew::new();
         let url = server.url();
         let place = Place { url: &url, home: &crew.home, trusted: &[], agents: &agents };
@@ -85,8 +93,26 @@ impl Stage {
         })
     }
 
+    /// Returns the permissions with which the agent asks leave for a command. By default, one of them has a model judge.
+    pub fn asking(&self) -> &'static str {
+        if (self.agent, self.hold) == ("claude-code", "terminal") { "accept-edits" } else { "default" }
+    }
+
+    /// Presses the keys with which a person at its terminal interrupts the agent, one after the other.
+    pub fn press_interrupt(&self, name: &str) {
+        let agent = oarlock_agents::find(self.agent).expect("it is in the registry");
+        // A bridge takes Ctrl-C, whichever agent it holds.
+        let keys = if self.hold == "terminal" { agent.typing().interrupt } else { "\u{3}" };
+        let mut host = self.crew.host(name);
+        for key in keys.chars() {
+            host.input(key.to_string().as_bytes()).unwrap();
+            // Two keys that come at once are another key: this is a person's pace.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Everything a person would look at.
-    fn picture(&self) -> String {
+    pub fn picture(&self) -> String {
         let mut picture = self.crew.ok(&["events"]);
         for session in self.crew.json(&["ls", "--all"]).as_array().into_iter().flatten() {
             let name = session["name"].as_str().unwrap_or_default();
