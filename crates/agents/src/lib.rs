@@ -344,8 +344,11 @@ fn harmless(observation: Observation) -> Observation {
         same @ (Observation::TurnStarted
         | Observation::TurnEnded(TurnEnd::Ok | TurnEnd::Interrupted | TurnEnd::Unknown)
         | Observation::PermissionResolved
-        | Observation::Shows(Showing::Prompt | Showing::Busy)
-        | Observation::RateLimited { .. }) => same,
+        | Observation::Shows(
+            Showing::Prompt | Showing::Busy | Showing::Answering | Showing::Limited,
+        )
+        | Observation::RateLimited { .. }
+        | Observation::Answers) => same,
     }
 }
 

@@ -204,6 +204,8 @@ fn observed(observation: &Observation) -> (&'static str, String) {
         Observation::ToolEnded { ok: true, .. } => ("tool_ended", "a tool came back.".into()),
         Observation::ToolEnded { ok: false, .. } => ("tool_failed", "a tool failed.".into()),
         Observation::Shows(Showing::Prompt) => ("shows", "it shows its prompt.".into()),
+        Observation::Shows(Showing::Answering) => ("shows", "it shows an answer coming in.".into()),
+        Observation::Shows(Showing::Limited) => ("shows", "it shows that its provider makes it wait.".into()),
         Observation::Shows(Showing::Busy) => ("shows", "it shows that it is busy.".into()),
         Observation::Shows(Showing::Dialog(what)) => ("shows", format!("it shows a dialog: {}", quote(what))),
         Observation::Shows(Showing::Question(what)) => {
@@ -220,6 +222,7 @@ fn observed(observation: &Observation) -> (&'static str, String) {
         Observation::Gone { why } if why.is_empty() => ("agent_gone", "the agent left.".into()),
         Observation::Gone { why } => ("agent_gone", format!("the agent left: {}", quote(why))),
         Observation::RateLimited { .. } => ("rate_limited", "the provider asked it to wait.".into()),
+        Observation::Answers => ("provider_answers", "the provider answers.".into()),
         Observation::Claimed { note, .. } => ("claimed", format!("it claims: {}", quote(note))),
         Observation::MessageTaken { message } => ("message_taken", format!("it took up message {message}.")),
     }

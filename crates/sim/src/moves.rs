@@ -90,7 +90,8 @@ impl Scenario {
             Observation::PermissionAsked { .. } | Observation::Shows(Showing::Dialog(_)) => {
                 host.blocked = true
             }
-            Observation::PermissionResolved | Observation::Shows(Showing::Prompt | Showing::Busy) => {
+            Observation::PermissionResolved
+            | Observation::Shows(Showing::Prompt | Showing::Busy | Showing::Answering | Showing::Limited) => {
                 host.blocked = false;
             }
             _ => {}
@@ -302,8 +303,16 @@ fn observation(b: u8, c: u8) -> Observation {
         12 => Observation::PermissionAsked { what, ask: Some(format!("t{}", c % 4)) },
         13 => Observation::Shows(Showing::Prompt),
         14 => Observation::Shows(
-            [Showing::Busy, Showing::Dialog(what.clone()), Showing::Question(what)][pick(c, 3)].clone(),
+            [
+                Showing::Busy,
+                Showing::Answering,
+                Showing::Limited,
+                Showing::Dialog(what.clone()),
+                Showing::Question(what),
+            ][pick(c, 5)]
+            .clone(),
         ),
+        15 if c % 8 == 1 => Observation::Answers,
         15 if c.is_multiple_of(8) => Observation::Gone { why: String::new() },
         _ => {
             let claims = [Claim::Done, Claim::PhaseDone, Claim::HandingOff, Claim::Stuck];

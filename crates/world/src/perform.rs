@@ -435,7 +435,10 @@ fn sight(session: &Session, folder: &Path, live: &Run) -> Option<Sight> {
     let agent = oarlock_agents::find(&said.name).filter(|agent| !agent.typing().ready.shows.is_empty())?;
     let believed = match live.activity {
         Activity::Idle | Activity::Failing(_) => Some(View::Prompt),
-        Activity::Working | Activity::RateLimited(_) => Some(View::Busy),
+        Activity::Working => Some(View::Busy),
+        Activity::RateLimited(_) if live.limit_shown => Some(View::Limited),
+        // Whatever it shows says more: that it shows the limit, or that an answer comes in.
+        Activity::RateLimited(_) => None,
         Activity::Blocked(_) => Some(View::Dialog),
         Activity::Asking(_) => Some(View::Question),
         Activity::Unknown | Activity::Gone(_) => None,

@@ -93,6 +93,8 @@ pub enum Observation {
         /// When the limit ends, if the agent was told.
         until: Option<Timestamp>,
     },
+    /// The provider answers: if it had asked the agent to wait, that is over.
+    Answers,
     /// The agent says so; nobody has checked.
     Claimed {
         /// What is claimed.
@@ -116,6 +118,10 @@ pub enum Showing {
     Prompt,
     /// That it is in a turn.
     Busy,
+    /// That it is in a turn, and its provider answers.
+    Answering,
+    /// That its provider makes it wait.
+    Limited,
     /// A permission dialog, or another that keys would answer, in one line.
     Dialog(String),
     /// A question to the person, in one line.

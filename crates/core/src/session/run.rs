@@ -75,6 +75,9 @@ pub struct Run {
     /// Since when it shows its prompt although it was told something and began nothing.
     #[serde(default)]
     pub prompt_since: Option<Timestamp>,
+    /// Whether its screen shows that its provider makes it wait: a screen that does not any more tells that it is over.
+    #[serde(default)]
+    pub limit_shown: bool,
     /// The tool at work: its call, and what for.
     #[serde(default)]
     pub tool: Option<(String, String)>,
@@ -114,6 +117,7 @@ impl Run {
             told: false,
             words: None,
             prompt_since: None,
+            limit_shown: false,
             tool: None,
             ask: None,
             count: Count::default(),
@@ -286,9 +290,12 @@ fn says(observation: &Observation) -> String {
         Observation::QuestionAsked { what } => format!("It asks: {what}"),
         Observation::Shows(Showing::Prompt) => "It shows its prompt.".into(),
         Observation::Shows(Showing::Busy) => "It shows that it is busy.".into(),
+        Observation::Shows(Showing::Answering) => "It shows an answer coming in.".into(),
+        Observation::Shows(Showing::Limited) => "It shows that its provider makes it wait.".into(),
         Observation::Shows(Showing::Dialog(what)) => format!("It shows a dialog: {what}"),
         Observation::Shows(Showing::Question(what)) => format!("It shows a question: {what}"),
         Observation::RateLimited { .. } => "The provider asked it to wait.".into(),
+        Observation::Answers => "The provider answers.".into(),
         Observation::Used(_) => "It counted tokens.".into(),
         Observation::Gone { why } if why.is_empty() => "It left.".into(),
         Observation::Gone { why } => format!("It left: {why}"),

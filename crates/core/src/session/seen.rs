@@ -130,8 +130,8 @@ impl Run {
                 })
             }
             Observation::RateLimited { until } => Some(Activity::RateLimited(*until)),
-            Observation::Used(_) => {
-                // Tokens come from a provider that answers again.
+            // Tokens come from a provider that answers again.
+            Observation::Answers | Observation::Used(_) => {
                 matches!(self.activity, Activity::RateLimited(_)).then_some(Activity::Working)
             }
             Observation::Shows(showing) => self.activity_shown(showing, waits, at),
@@ -152,8 +152,19 @@ impl Run {
             }
             Showing::Question(what) if !waits => Some(Activity::Asking(what.clone())),
             Showing::Dialog(_) | Showing::Question(_) => None,
-            Showing::Busy => {
-                let keeps = matches!(self.activity, Activity::Working | Activity::RateLimited(_));
+            Showing::Limited => {
+                self.limit_shown = true;
+                // A better source may have told until when.
+                (!matches!(self.activity, Activity::RateLimited(_))).then_some(Activity::RateLimited(None))
+            }
+            Showing::Busy | Showing::Answering => {
+                let was_shown = core::mem::take(&mut self.limit_shown) || *showing == Showing::Answering;
+                let keeps = match self.activity {
+                    Activity::Working => true,
+                    // A limit that was told, and is not shown, may be one that it never shows.
+                    Activity::RateLimited(_) => !was_shown,
+                    _ => false,
+                };
                 (!keeps).then_some(Activity::Working)
             }
             // It draws its prompt before it takes up what it was told first.
@@ -163,6 +174,7 @@ impl Run {
             }
             Showing::Prompt => {
                 self.tool = None;
+                self.limit_shown = false;
                 let keeps = matches!(self.activity, Activity::Idle | Activity::Failing(_));
                 // A question in words ends a turn: the prompt is where it is answered.
                 let asked_in_words = matches!(self.activity, Activity::Asking(_)) && self.ask.is_none();
@@ -185,7 +197,8 @@ impl Session {
         match observation {
             Observation::MessageTaken { message } => self.note_taken(message),
             // A turn that begins after something was typed is the agent taking it up.
-            Observation::TurnStarted | Observation::Shows(Showing::Busy)
+            Observation::TurnStarted
+            | Observation::Shows(Showing::Busy | Showing::Answering | Showing::Limited)
                 if self.live_run().is_some_and(|run| {
                     run.id == run_id
                         && (*observation == Observation::TurnStarted || run.activity == Activity::Idle)

@@ -93,9 +93,10 @@ fn is_tame(observation: &Observation) {
         | Observation::TurnEnded(_)
         | Observation::PermissionResolved
         | Observation::ToolEnded { .. }
-        | Observation::Shows(Showing::Prompt | Showing::Busy)
+        | Observation::Shows(Showing::Prompt | Showing::Busy | Showing::Answering | Showing::Limited)
         | Observation::Used(_)
-        | Observation::RateLimited { .. } => "",
+        | Observation::RateLimited { .. }
+        | Observation::Answers => "",
     };
     is_a_line(text, NOTE_CHARS_MAX);
 }

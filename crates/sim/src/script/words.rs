@@ -437,6 +437,8 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["ends", "call", id] => Observation::ToolEnded { id: (*id).into(), ok: true },
         ["asks", "permission", "for", id] => Observation::PermissionAsked { what, ask: Some((*id).into()) },
         ["shows", "its", "prompt"] => Observation::Shows(Showing::Prompt),
+        ["shows", "a", "limit"] => Observation::Shows(Showing::Limited),
+        ["shows", "an", "answer"] => Observation::Shows(Showing::Answering),
         ["shows", "a", "spinner"] => Observation::Shows(Showing::Busy),
         ["shows", "a", "dialog"] => Observation::Shows(Showing::Dialog(what)),
         ["leaves"] => Observation::Gone { why: what },
@@ -445,6 +447,7 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["asks"] => Observation::QuestionAsked { what },
         ["uses", "context", tokens] => used(tokens.parse().map_err(|_| format!("{tokens} is no number"))?),
         ["is", "rate", "limited"] => Observation::RateLimited { until: None },
+        ["is", "answered"] => Observation::Answers,
         ["claims", claim] => Observation::Claimed { claim: read_claim(claim)?, note: what },
         ["is", "conversation", id] => {
             Observation::Started { conversation: Some((*id).into()), model: None, version: None }

@@ -22,8 +22,9 @@ use crate::hook;
 
 /// A screen that stood for so long is shown at once; one that changes is shown in between.
 const QUIET: Duration = Duration::from_millis(100);
-/// How often a screen that keeps changing is looked at: spinners turn ten times a second, and people look once.
-const AT_MOST_EVERY: Duration = Duration::from_millis(250);
+/// How often a screen that keeps changing is looked at: with the time a reading has to stand, a change is seen within half a
+/// second, and spinners turn ten times in one.
+const AT_MOST_EVERY: Duration = Duration::from_millis(150);
 /// How long a reading has to stand before it counts: interfaces draw in pieces, and are a moment without their spinner between
 /// two tools.
 const STANDS: Duration = Duration::from_millis(200);
@@ -48,6 +49,7 @@ pub(crate) struct Sight {
 pub(crate) enum View {
     Prompt,
     Busy,
+    Limited,
     Dialog,
     Question,
 }
@@ -56,7 +58,8 @@ impl View {
     fn of(showing: &Showing) -> Self {
         match showing {
             Showing::Prompt => View::Prompt,
-            Showing::Busy => View::Busy,
+            Showing::Busy | Showing::Answering => View::Busy,
+            Showing::Limited => View::Limited,
             Showing::Dialog(_) => View::Dialog,
             Showing::Question(_) => View::Question,
         }

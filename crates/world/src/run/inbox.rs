@@ -156,7 +156,8 @@ pub(crate) fn turn_is_under_way(run: &Path, cursor: u64) -> bool {
             Observation::PermissionAsked { .. }
             | Observation::PermissionResolved
             | Observation::TurnStarted
-            | Observation::RateLimited { .. } => Some(true),
+            | Observation::RateLimited { .. }
+            | Observation::Answers => Some(true),
             Observation::TurnEnded(_) | Observation::QuestionAsked { .. } => Some(false),
             Observation::Gone { .. } => Some(true),
             Observation::Started { .. }
