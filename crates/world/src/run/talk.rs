@@ -24,6 +24,8 @@ const SETTLE_FROM_BYTES: usize = 256;
 const SEEKS_MAX: u32 = 3;
 /// Pause before a host is asked again.
 const SEEK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two keys: programs take an Esc and what follows within some ten milliseconds for one key.
+const BETWEEN_KEYS: Duration = Duration::from_millis(150);
 
 /// A run that is talked to.
 pub(crate) struct Party<'a> {
@@ -60,6 +62,21 @@ impl Party<'_> {
     /// Presses keys as they are.
     fn keys(&self, id: String, keys: &str, guard: Option<Guard>) -> Result<bool, ClientError> {
         self.give(&Message { id, text: keys.into(), keys: true, guard, ..Message::default() })
+    }
+
+    /// Presses keys one after the other, as a person does: two that come at once are another key to many programs.
+    fn presses(&self, id: &str, keys: &str, when: Option<&screen::Guard>) -> Result<bool, ClientError> {
+        let mut pressed = Ok(false);
+        for (number, key) in keys.chars().enumerate() {
+            if number > 0 {
+                std::thread::sleep(BETWEEN_KEYS);
+            }
+            pressed = self.keys(format!("{id}.{number}"), &key.to_string(), when.and_then(guard));
+            if pressed.is_err() {
+                break;
+            }
+        }
+        pressed
     }
 
     /// Gives a message to the host, which types it exactly once, or not at all when the agent is not ready.
@@ -126,7 +143,7 @@ impl Party<'_> {
         } else if typing.interrupt.is_empty() {
             Ok(false)
         } else {
-            self.keys(format!("{id}.interrupt"), typing.interrupt, typing.steer.as_ref().and_then(guard))
+            self.presses(&format!("{id}.interrupt"), typing.interrupt, typing.steer.as_ref())
         };
         // What comes of it is seen; the message waits for the end of the turn, however it ends.
         drop(told);
