@@ -35,8 +35,9 @@ pub use spec::{BridgeSpec, FILE};
 
 /// Exit code of a bridge that has no instructions it can follow (`EX_CONFIG` of `sysexits.h`).
 const NO_INSTRUCTIONS: u8 = 78;
-/// How long what a process left behind may hold its pipes open once it is over. What it wrote itself is there at once.
-const SILENCE_WITHIN: Duration = Duration::from_millis(500);
+/// How long what a process left behind may hold its pipes open once it is over. What it wrote itself is there at once, and
+/// that it is over is to be seen within half a second.
+const SILENCE_WITHIN: Duration = Duration::from_millis(200);
 /// How long the last words of an agent that is going may take after SIGTERM, before SIGKILL.
 const TERM_WITHIN: Duration = Duration::from_secs(2);
 /// One read of what is typed, in bytes.
