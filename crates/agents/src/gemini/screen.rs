@@ -16,7 +16,10 @@ const DIALOG_ROWS: u16 = 20;
 pub fn read(screen: &Screen<'_>) -> Option<Showing> {
     let rows = screen.bottom(usize::from(DIALOG_ROWS));
     let near = &rows[rows.len().saturating_sub(usize::from(PROMPT_ROWS))..];
-    let is_prompt = near.iter().any(|row| row.trim_start().starts_with("> ") || row.trim() == ">");
+    // Where nothing is asked for, its sign is a star, and stands apart as no item of a list does.
+    let is_prompt = near.iter().map(|row| row.trim_start()).any(|row| {
+        row.starts_with("> ") || row.trim_end() == ">" || row.starts_with("*   ") || row.trim_end() == "*"
+    });
     let offers = rows.iter().any(|row| row.contains("● 1. ")) && rows.iter().any(|row| row.contains("(esc)"));
     if (offers && !is_prompt) || screen.title.starts_with('✋') {
         let asks = rows.iter().rev().find_map(|row| row.strip_prefix("│ ? "));
@@ -32,7 +35,7 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
 /// Returns how it is typed to.
 pub fn typing() -> Typing {
     let ready = Guard {
-        shows: vec![r"^\s?>(\s|$)".into()],
+        shows: vec![r"^\s?(>|\*(  |$))(\s|$)".into()],
         hides: vec![r"\(esc to cancel".into(), r"● \d\. ".into()],
         rows: PROMPT_ROWS,
     };
