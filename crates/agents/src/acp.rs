@@ -57,6 +57,8 @@ pub struct Quirks {
     pub errors_begin: &'static [&'static str],
     /// Whether a turn in which nothing was said or done is an error that it keeps to itself.
     pub silence_is_an_error: bool,
+    /// Whether a hook beside the protocol tells of limits: then it is told when the provider answers.
+    pub limits_by_hook: bool,
     /// Whether rules go before the first prompt: for agents that have no other place for them.
     pub rules_in_prompt: bool,
 }
@@ -109,6 +111,8 @@ pub struct Acp {
     /// The context and the cost told last.
     last_context: (Option<u64>, Option<u64>),
     words_open: bool,
+    /// Whether words came in since the turn began or a tool came back.
+    is_answered: bool,
     thought: String,
     out: Vec<Step>,
 }
@@ -143,6 +147,7 @@ impl Acp {
             last_usage: count::nothing(quirks.usage.span(), String::new()),
             last_context: (None, None),
             words_open: false,
+            is_answered: false,
             thought: String::new(),
             out: Vec::new(),
         }
@@ -294,6 +299,7 @@ impl Acp {
         };
         self.turns += 1;
         self.turn = Some(Turn::default());
+        self.is_answered = false;
         self.out.push(Step::Show(Show::Told(say.text)));
         let params = json!({"sessionId": self.session, "prompt": [{"type": "text", "text": told}]});
         self.request(For::Prompt, "session/prompt", &params);

@@ -24,6 +24,7 @@ const QUIRKS: Quirks = Quirks {
     usage: UsageFrom::PromptOfRun,
     errors_begin: &["Error: "],
     silence_is_an_error: false,
+    limits_by_hook: true,
     rules_in_prompt: false,
 };
 
@@ -89,15 +90,18 @@ impl Agent for Copilot {
         }
         let asks = launch.permissions != Permissions::Bypass;
         let mut plan = plan(launch, argv);
-        plan.files.extend(hooks::plugin(launch, PLUGIN, asks));
+        plan.files.extend(hooks::plugin(launch, PLUGIN, hooks::ALL, asks));
         plan
     }
 
     fn driver(&self, launch: &Launch<'_>) -> Option<Box<dyn Driver>> {
         let mut argv = vec![launch.program.to_owned(), "--acp".into()];
+        argv.push(format!("--plugin-dir={}/{PLUGIN}", launch.folder));
         argv.extend(common(launch));
         argv.extend(launch.args.iter().cloned());
-        Some(Box::new(Acp::new(&QUIRKS, launch, plan(launch, argv))))
+        let mut plan = plan(launch, argv);
+        plan.files.extend(hooks::plugin(launch, PLUGIN, hooks::BESIDE, true));
+        Some(Box::new(Acp::new(&QUIRKS, launch, plan)))
     }
 
     fn hooks(&self) -> &'static [&'static str] {

@@ -29,6 +29,7 @@ const QUIRKS: Quirks = Quirks {
     usage: UsageFrom::QuotaOfTurn,
     errors_begin: &[],
     silence_is_an_error: false,
+    limits_by_hook: false,
     rules_in_prompt: true,
 };
 

@@ -38,6 +38,7 @@ const QUIRKS: Quirks = Quirks {
     errors_begin: &[],
     // A provider's refusal ends a turn "well" and without a word.
     silence_is_an_error: true,
+    limits_by_hook: false,
     rules_in_prompt: true,
 };
 

@@ -30,6 +30,7 @@ const QUIRKS: Quirks = Quirks {
     usage: UsageFrom::Elsewhere,
     errors_begin: &[],
     silence_is_an_error: false,
+    limits_by_hook: false,
     rules_in_prompt: false,
 };
 
@@ -98,7 +99,7 @@ impl Agent for Opencode {
     fn driver(&self, launch: &Launch<'_>) -> Option<Box<dyn Driver>> {
         let mut argv = vec![launch.program.to_owned(), "acp".into()];
         argv.extend(launch.args.iter().cloned());
-        Some(Box::new(Acp::new(&QUIRKS, launch, plan(launch, argv, hooks::USAGE))))
+        Some(Box::new(Acp::new(&QUIRKS, launch, plan(launch, argv, hooks::BESIDE))))
     }
 
     fn hooks(&self) -> &'static [&'static str] {

@@ -27,6 +27,7 @@ const QUIRKS: Quirks = Quirks {
     usage: UsageFrom::ChunksOfCall,
     errors_begin: &["[API Error: "],
     silence_is_an_error: false,
+    limits_by_hook: false,
     rules_in_prompt: false,
 };
 

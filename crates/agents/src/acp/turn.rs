@@ -39,11 +39,15 @@ impl Acp {
             "agent_thought_chunk" => {
                 let block: Block<'_> = read(update.content);
                 self.lives();
+                self.answers();
                 if self.thought.len() < THOUGHT_BYTES_MAX {
                     self.thought.push_str(word(block.text.as_ref()));
                 }
             }
-            "tool_call" | "tool_call_update" => self.tool(update),
+            "tool_call" | "tool_call_update" => {
+                self.is_answered = false;
+                self.tool(update);
+            }
             "usage_update" => {
                 let usage = self.quirks.usage.of_context(update, &self.last_usage);
                 if let Some(usage) = usage
@@ -64,6 +68,13 @@ impl Acp {
         }
     }
 
+    /// Words come in: once for each answer, where somebody else may have told that it has to be waited for.
+    fn answers(&mut self) {
+        if !std::mem::replace(&mut self.is_answered, true) && self.quirks.limits_by_hook {
+            self.observe(Observation::Answers);
+        }
+    }
+
     fn words(&mut self, update: &Update<'_>) {
         let name = format!("call-{}", self.counted + 1);
         if let Some((usage, raw)) = self.quirks.usage.of_chunk(update, &name) {
@@ -79,6 +90,9 @@ impl Acp {
             return;
         }
         self.flush_thought();
+        if !self.quirks.errors_begin.iter().any(|begin| words.starts_with(begin)) {
+            self.answers();
+        }
         if let Some(turn) = &mut self.turn {
             turn.is_alive = true;
             turn.last_words = words[..words.floor_char_boundary(RAW_BYTES_MAX)].into();

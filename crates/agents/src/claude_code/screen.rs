@@ -33,7 +33,21 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
         return None;
     }
     let is_busy = rows[rule..].iter().any(|row| row.contains("esc to interrupt"));
-    Some(if is_busy { Showing::Busy } else { Showing::Prompt })
+    let above = &rows[..input.saturating_sub(1)];
+    Some(match is_busy {
+        true if is_limited(above) => Showing::Limited,
+        true => Showing::Busy,
+        false => Showing::Prompt,
+    })
+}
+
+/// Tells whether the row above the input says that the provider makes it wait. At the first attempts it says only that there
+/// was an error of the provider's, and when it asks again; what error it was comes later, and when it is a limit.
+fn is_limited(above: &[&str]) -> bool {
+    let last = above.last().map_or("", |row| row.trim());
+    let Some((why, _)) = last.split_once(" · retrying") else { return false };
+    let why = why.to_ascii_lowercase();
+    ["api error", "429", "529", "rate limit", "overloaded"].iter().any(|word| why.contains(word))
 }
 
 /// A dialog stands below a rule, has an option selected, or both; a question has another rule within.

@@ -47,6 +47,8 @@ pub struct Stream {
     interrupting: bool,
     greeted: bool,
     known: Option<Observation>,
+    /// Whether the provider asked it to wait, and has not answered since.
+    limited: bool,
     /// The agent's own word for the error of the last answer.
     error: String,
     tokens: Tokens,
@@ -67,6 +69,8 @@ impl Stream {
         let mut argv = vec![launch.program.to_owned()];
         argv.extend(fixed.map(String::from));
         argv.extend(["--replay-user-messages", "--permission-prompt-tool", "stdio"].map(String::from));
+        // Else nothing tells that an answer has begun, until a whole paragraph of it is there.
+        argv.push("--include-partial-messages".into());
         argv.extend(common(launch, &mut files));
         let conversation = launch.conversation.unwrap_or(launch.new_conversation).to_owned();
         Self {
@@ -81,6 +85,7 @@ impl Stream {
             interrupting: false,
             greeted: false,
             known: None,
+            limited: false,
             error: String::new(),
             tokens: Tokens::default(),
             over: false,
@@ -99,9 +104,13 @@ impl Stream {
     fn take_line(&mut self, line: &Line<'_>, steps: &mut Vec<Step>) {
         match (&*line.kind, &*line.subtype) {
             ("system", "init") => self.take_init(line, steps),
-            ("system", "api_retry") => Self::take_retry(line, steps),
+            ("system", "api_retry") => self.take_retry(line, steps),
             ("system", "informational") => note(&line.content, steps),
-            ("rate_limit_event", _) => Self::take_rate_limit(line.rate_limit_info, steps),
+            ("rate_limit_event", _) => self.take_rate_limit(line.rate_limit_info, steps),
+            // A piece of an answer: of a provider, then, that answers.
+            ("stream_event", _) if std::mem::take(&mut self.limited) => {
+                steps.push(Step::Observe(Observation::Answers));
+            }
             ("command_lifecycle", _) => self.take_lifecycle(line, steps),
             ("assistant", _) => self.take_assistant(line, steps),
             ("user", _) => self.take_user(line, steps),
@@ -136,9 +145,10 @@ impl Stream {
         self.begin_turn(steps);
     }
 
-    fn take_retry(line: &Line<'_>, steps: &mut Vec<Step>) {
+    fn take_retry(&mut self, line: &Line<'_>, steps: &mut Vec<Step>) {
         let status = line.error_status.count();
         if status == 429 {
+            self.limited = true;
             steps.push(Step::Observe(Observation::RateLimited { until: None }));
         }
         let why = class_of_status(status).or(class_of(&line.error)).unwrap_or("network");
@@ -146,9 +156,10 @@ impl Stream {
         note(&format!("The provider did not answer ({why}); it is asked again ({attempt} of {of})."), steps);
     }
 
-    fn take_rate_limit(info: Raw<'_>, steps: &mut Vec<Step>) {
+    fn take_rate_limit(&mut self, info: Raw<'_>, steps: &mut Vec<Step>) {
         let info: RateLimit<'_> = read(info);
         if &*info.status == "rejected" {
+            self.limited = true;
             let until = info.resets_at.0.map(|_| Timestamp(info.resets_at.count().saturating_mul(1000)));
             steps.push(Step::Observe(Observation::RateLimited { until }));
         }

@@ -48,6 +48,8 @@ pub struct AppServer {
     requests: u64,
     asks: Asks,
     version: Option<String>,
+    /// Whether the provider asked it to wait, and has not answered since.
+    limited: bool,
     over: bool,
 }
 
@@ -103,6 +105,7 @@ impl AppServer {
             requests: INTERRUPT,
             asks: Asks::default(),
             version: None,
+            limited: false,
             over: false,
         }
     }
@@ -195,6 +198,10 @@ impl AppServer {
     fn take_notification(&mut self, line: &Line<'_>, steps: &mut Vec<Step>) {
         let params: Params<'_> = read(line.params);
         let is_own = params.thread_id.is_empty() || Some(&*params.thread_id) == self.conversation.as_deref();
+        // Anything of an answer: of a provider, then, that answers.
+        if is_own && line.method.starts_with("item/") && std::mem::take(&mut self.limited) {
+            steps.push(Step::Observe(Observation::Answers));
+        }
         match &*line.method {
             "turn/started" if is_own => {
                 let turn: Turn<'_> = read(params.turn);
@@ -220,6 +227,7 @@ impl AppServer {
                 let failure: Failure<'_> = read(params.error);
                 // What is tried again in vain ends the turn, and is told there.
                 if params.will_retry.0 && failure.class() == "rate_limit" {
+                    self.limited = true;
                     steps.push(Step::Observe(Observation::RateLimited { until: None }));
                 }
                 note(&failure.message, steps);

@@ -30,9 +30,21 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
         return None;
     }
     let status = &rows[selected.saturating_sub(STATUS_ROWS_MAX)..selected];
-    let is_busy =
-        status.iter().any(|row| row.starts_with(['•', '◦']) && row.ends_with(" • esc to interrupt)"));
-    Some(if is_busy { Showing::Busy } else { Showing::Prompt })
+    let at =
+        status.iter().position(|row| row.starts_with(['•', '◦']) && row.ends_with(" • esc to interrupt)"));
+    // While an answer comes in, or a command runs, only the title tells that it is at work.
+    let Some(at) = at.filter(|at| status[*at].contains("reconnecting")) else {
+        let is_busy = at.is_some() || is_spinner(screen.title);
+        return Some(if is_busy { Showing::Busy } else { Showing::Prompt });
+    };
+    // Why it asks again stands below.
+    let is_limit = status[at + 1..].iter().any(|row| row.contains("status: 429"));
+    Some(if is_limit { Showing::Limited } else { Showing::Busy })
+}
+
+/// Tells whether a title begins with one of the dots that turn while it works.
+fn is_spinner(title: &str) -> bool {
+    title.starts_with(|c: char| ('\u{2801}'..='\u{28ff}').contains(&c))
 }
 
 fn is_option(row: &str) -> bool {
@@ -80,4 +92,43 @@ pub fn keys(answer: &Answer) -> Keys {
     };
     let then_say = Some(then_say.to_owned()).filter(|words| !words.is_empty());
     Keys { guard, keys: keys.into(), then_say }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(title: &str, rows: &[&str]) -> Option<Showing> {
+        let rows: Vec<String> = rows.iter().map(|row| (*row).to_owned()).collect();
+        read(&Screen { title, rows: &rows })
+    }
+
+    #[test]
+    fn while_an_answer_comes_in_the_title_tells_that_it_is_at_work() {
+        let rows = [
+            "• This answer comes in small pieces",
+            "› Ask Codex to do anything",
+            "  gpt-5.4 default · ~/shop",
+        ];
+        assert_eq!(shown("⠋ shop", &rows), Some(Showing::Busy));
+        assert_eq!(shown("shop", &rows), Some(Showing::Prompt));
+        assert_eq!(
+            shown(
+                "⠋ shop",
+                &["Allow it?", "› 1. Yes, proceed (y)", "  Press enter to confirm or esc to cancel"]
+            ),
+            Some(Showing::Dialog("Allow it?".into())),
+            "a dialog is one, whatever turns"
+        );
+    }
+
+    #[test]
+    fn a_limit_is_told_from_another_reason_to_ask_again() {
+        let rows = |why| {
+            ["• Server is busy, reconnecting 2/5 (5s • esc to interrupt)", why, "› Ask Codex", "  gpt-5.4"]
+        };
+        let limit = rows("  └ Exceeded retry limit, last status: 429 Too Many Requests");
+        assert_eq!(shown("⠋ shop", &limit), Some(Showing::Limited));
+        assert_eq!(shown("⠋ shop", &rows("  └ stream disconnected before completion")), Some(Showing::Busy));
+    }
 }

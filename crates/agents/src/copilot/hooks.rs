@@ -24,14 +24,17 @@ pub const ALL: &[&str] = &[
     "sessionEnd",
 ];
 
+/// What is told of beside a protocol that tells the rest: it says nothing of what is tried again.
+pub const BESIDE: &[&str] = &["errorOccurred"];
+
 /// How long Copilot waits for a hook, in seconds: ours takes milliseconds.
 const HOOK_SECONDS_MAX: u64 = 10;
 
-/// Returns the plugin's files. Where nothing is asked the request for a permission is not told: it is called for what is
-/// allowed as well.
-pub fn plugin(launch: &Launch<'_>, folder: &str, asks: bool) -> Vec<Plant> {
+/// Returns the plugin's files, which tell of events. Where nothing is asked the request for a permission is not told: it is
+/// called for what is allowed as well.
+pub fn plugin(launch: &Launch<'_>, folder: &str, events: &[&str], asks: bool) -> Vec<Plant> {
     let mut hooks = serde_json::Map::new();
-    for event in ALL.iter().filter(|event| asks || **event != "permissionRequest") {
+    for event in events.iter().filter(|event| asks || **event != "permissionRequest") {
         let command = launch.hook_command("copilot", event);
         hooks.insert(
             (*event).into(),

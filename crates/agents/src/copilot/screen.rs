@@ -39,7 +39,12 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
     }
     let works =
         last.trim_start().chars().next().is_some_and(|c| "○◉◎●◌".contains(c)) && last.contains("Working");
-    Some(if works { Showing::Busy } else { Showing::Prompt })
+    Some(match works {
+        // How much of an answer came in stands there while one does.
+        true if last.contains("Working · ") => Showing::Answering,
+        true => Showing::Busy,
+        false => Showing::Prompt,
+    })
 }
 
 /// Returns how it is typed to.

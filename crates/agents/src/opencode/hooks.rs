@@ -17,6 +17,7 @@ pub const ALL: &[&str] = &[
     "turn.started",
     "turn.ended",
     "session.retry",
+    "session.answered",
     "tool.execute.before",
     "tool.execute.after",
     "permission.asked",
@@ -28,7 +29,7 @@ pub const ALL: &[&str] = &[
 ];
 
 /// What it tells of beside a protocol that tells the rest.
-pub const USAGE: &[&str] = &["message.finished"];
+pub const BESIDE: &[&str] = &["message.finished", "session.retry", "session.answered"];
 
 /// Returns the plugin's text.
 pub fn plugin(oarlock: &str, events: &[&str]) -> String {
@@ -156,6 +157,7 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
         "turn.started" => return turn_started(&payload),
         "turn.ended" => Observation::TurnEnded(end(payload.error.as_ref())),
         "session.retry" => return retry(&payload),
+        "session.answered" => Observation::Answers,
         "tool.execute.before" => {
             let name: Text<'_> = inner(payload.tool);
             let call = ToolCall { name: &name.0, input: payload.args };

@@ -7,6 +7,7 @@ const children = new Set()
 const counted = new Set()
 const turns = new Set()
 const failures = new Map()
+const waiting = new Set()
 
 // One after the other: what is told late would be believed late.
 const tell = (event, payload) => {
@@ -39,11 +40,20 @@ const finished = (info) => {
   })
 }
 
+// Words or a call that come in after it was told to wait.
+const answered = (session, part) => {
+  if (part?.startsWith("step-") || !waiting.delete(session)) return
+  tell("session.answered", { sessionID: session })
+}
+
 const seen = ({ type, properties: is }) => {
   if (type === "session.created" && is?.info?.parentID) children.add(is.info.id)
   else if (type === "session.created") tell("session.created", { sessionID: is?.info?.id, version: is?.info?.version })
   else if (type === "session.idle" || (type === "session.status" && is?.status?.type === "idle")) ended(is?.sessionID)
-  else if (type === "session.status" && is?.status?.type === "retry") tell("session.retry", is)
+  else if (type === "session.status" && is?.status?.type === "retry") {
+    waiting.add(is?.sessionID)
+    tell("session.retry", is)
+  } else if (type === "message.part.updated" || type === "message.part.delta") answered(is?.part?.sessionID ?? is?.sessionID, is?.part?.type)
   else if (type === "session.error") failures.set(is?.sessionID, is?.error)
   else if (type === "message.updated") finished(is?.info)
   else if (["permission.asked", "permission.replied", "question.asked", "question.replied", "question.rejected"].includes(type))
