@@ -8,7 +8,7 @@ use crate::NOTE_CHARS_MAX;
 use crate::screen::{Answer, Guard, Keys, Screen, Typing};
 
 /// Rows at the bottom that hold the prompt, what is below it and the row above it that tells of work.
-const PROMPT_ROWS: u16 = 7;
+const PROMPT_ROWS: u16 = 8;
 /// Rows at the bottom that hold a dialog.
 const DIALOG_ROWS: u16 = 20;
 
