@@ -20,6 +20,8 @@ Usage: cargo xtask agents install [--light | --all] [NAME]...
        cargo xtask agents list
        cargo xtask agents try [NAME]...
        cargo xtask agents test [--all]
+       cargo xtask agents accuracy [NAME]...
+       cargo xtask agents record [NAME]...
 
 install  brings them, and the Node they run on, into target/agents; what is there is left alone. Without a name it
          brings those that are quick to start (--light); --all brings the rest too, 2.6 GB in all.
@@ -27,6 +29,11 @@ which    prints the path of the program.
 list     prints each name, its version, and whether it is installed.
 try      has each that is installed, or those named, do a task against a scripted model, and looks at the commit.
 test     installs them, then has oarlock hold each and looks at what it says of them: the quick ones, or with --all every one.
+accuracy measures what oarlock says of each that is installed, or of those named, against what they do, a minute or two for
+         each way to hold one, and writes docs/status-accuracy.md; figures of those not measured now stay in it. It counts only
+         on a machine that does nothing else.
+record   renews the samples under spec/samples whose names have the word recorded in them, of each that is installed or of those
+         named, and says what differs. OARLOCK_UPDATE=1 cargo test -p oarlock-agents then renews what is read in them.
 
 OARLOCK_AGENTS names another folder. Exit code 69: it cannot be installed here, because npm or Python is missing or a
 package registry cannot be reached; a stage that needs them can then be skipped.";
@@ -55,6 +62,8 @@ pub fn run(args: &[String]) -> Result<bool, String> {
         ["list"] => list(),
         ["test"] => test(false),
         ["test", "--all"] => test(true),
+        ["accuracy", rest @ ..] => one_by_one("measure", rest),
+        ["record", rest @ ..] => one_by_one("record", rest),
         ["try", rest @ ..] => {
             tries::run(&rest.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?)
         }
@@ -70,11 +79,28 @@ fn test(all: bool) -> Result<bool, String> {
             .and_then(|packages| install::all(&packages)),
     )?;
     let mut command = shell::cargo(&["test", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    command.args(["--skip", "measure_", "--skip", "record_"]);
     if !all {
         command.args(["--skip", "heavy_"]);
     }
     // Each brings several processes of its own to two or three at a time.
     command.arg("--test-threads=3");
+    let status = command.status().map_err(|error| format!("failed to run cargo: {error}"))?;
+    Ok(status.success())
+}
+
+/// Has agents measured or recorded, one at a time: what runs beside a measurement would be measured, too.
+fn one_by_one(verb: &str, names: &[&str]) -> Result<bool, String> {
+    let mut command = shell::cargo(&["test", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    command.args(["--nocapture", "--test-threads=1"]).env("OARLOCK_UPDATE", "1");
+    for name in names {
+        command.arg(format!("::{verb}_{}", named(name)?.name));
+    }
+    if names.is_empty() {
+        command.arg(format!("::{verb}_"));
+        let absent = TABLE.iter().filter(|package| !entry(package).exists());
+        command.args(absent.flat_map(|package| ["--skip".to_owned(), format!("{verb}_{}", package.name)]));
+    }
     let status = command.status().map_err(|error| format!("failed to run cargo: {error}"))?;
     Ok(status.success())
 }

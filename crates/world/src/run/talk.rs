@@ -20,6 +20,8 @@ use crate::trouble;
 const SETTLE_MS: u32 = 300;
 /// Texts from this many bytes on get the pause.
 const SETTLE_FROM_BYTES: usize = 256;
+/// The same for a short one: Gemini takes an Enter within 40 ms of a paste for a part of it.
+const SETTLE_SHORT_MS: u32 = 80;
 /// Times a host that lives is asked for a message before its fate counts as unknown: handles may run out for a moment.
 const SEEKS_MAX: u32 = 3;
 /// Pause before a host is asked again.
@@ -122,7 +124,7 @@ impl Party<'_> {
         if !typing.clear.is_empty() && !mid_turn {
             self.keys(format!("{id}.clear"), typing.clear, guard.clone())?;
         }
-        let settle_ms = if text.len() >= SETTLE_FROM_BYTES { SETTLE_MS } else { 0 };
+        let settle_ms = if text.len() >= SETTLE_FROM_BYTES { SETTLE_MS } else { SETTLE_SHORT_MS };
         self.give(&Message { id: id.0.clone(), text, submit: true, settle_ms, guard, ..Message::default() })
     }
 

@@ -50,8 +50,13 @@ Three kinds of samples are told apart. **Decided** ones are right or wrong, and 
 between a change and the moment at which it was said, when that is at most 500 ms later; a change that is seen later than that is
 wrong from its first sample on. **Open** ones lie where the witness cannot tell the moment of a change: between the keystroke or the
 command and its effect (a message sent and the model asked about it, an answer given and the tool begun, Esc and the hung up
-answer), where the word before it and the word after it are both right, and a third is wrong. The model's last byte is not an
-agent's last act: what an agent does after it (calling a hook, drawing its prompt) counts against oarlock here.
+answer), where the word before it and the word after it are both right, and a third is wrong. So it is while an agent asks the model
+for a title, or for what the person may say next, right after a turn: some end their turn before that, some after. The model's last
+byte is not an agent's last act: what an agent does after it (calling a hook, drawing its prompt) counts against oarlock here.
+
+Each agent runs twice. Once nothing is asked: it answers (2 s), runs a command (3 s), says something long (8 s), is refused three
+times and let in again, is interrupted with the keys for it, and is killed. Once it asks: a command waits 8 s for leave, runs, and
+the session is stopped.
 
 Delays are from the end of what the witness cannot tell to the word. Zero is a word that was there by then.
 ";
@@ -85,7 +90,7 @@ pub fn page(records: &[Record]) -> String {
     let mut page = HEAD.to_owned();
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    writeln!(page, "\n## Figures\n\nMeasured on {day}, on Linux with {cores} cores, in a debug build.\n")
+    writeln!(page, "\n## Figures\n\nMeasured on {day}, on Linux with {cores} cores, in a debug build, at most three agents at a time.\n")
         .unwrap();
     page.push_str("| agent | version | held by | samples | right | settling | open | p50 | p95 | slowest | never seen |\n");
     page.push_str("|---|---|---|---|---|---|---|---|---|---|---|\n");

@@ -8,14 +8,14 @@ use std::time::Duration;
 use oarlock_model::seen::Asked;
 use rustix::process::Signal;
 
-use super::count::{Count, Said, State, count};
+use super::count::{Count, SEEN_WITHIN_MS, Said, State, count};
 use super::said::{Follower, millis};
 use super::witness::{PATIENCE, Witness, agent_process, asked, dwell, mark, processes, until};
 use crate::harness::{good, signal};
 use crate::stage::Stage;
 
 /// How long each state between two acts is let last, in milliseconds.
-const DWELL_MS: u64 = 2500;
+const DWELL_MS: u64 = 2000;
 /// How long a command that leave is asked for is left without an answer, in milliseconds.
 const ASKED_MS: u64 = 4000;
 /// How long a tool may take to begin that nobody is asked about.
@@ -205,8 +205,22 @@ impl<'a> Play<'a> {
                 && asked.whole
                 && asked.over_at_ms.is_some()
         });
-        self.witness.at(State::Idle, last.over_at_ms.unwrap_or(last.at_ms));
+        let over = last.over_at_ms.unwrap_or(last.at_ms);
         dwell(DWELL_MS);
+        self.witness.between(State::Idle, over, self.asks_on(last.number, over));
+    }
+
+    /// Returns when the last of what an agent asks the model on its own after a turn was answered: for a title, or for what the
+    /// person may say next. Some end their turn before, some after; nobody but they can tell.
+    fn asks_on(&self, last: u64, over: u64) -> u64 {
+        let mut end = over;
+        for asked in self.stage.server.seen().requests {
+            let follows = asked.number > last && asked.at_ms <= end + SEEN_WITHIN_MS;
+            if follows && asked.protocol.is_some() && !asked.played {
+                end = end.max(asked.over_at_ms.unwrap_or(asked.at_ms));
+            }
+        }
+        end
     }
 
     fn says(&self, words: &[&str]) -> bool {

@@ -102,7 +102,7 @@ pub fn mark(workspace: &Path, name: &str) -> Option<u64> {
 
 /// Lets a state last, so that there is something to sample.
 pub fn dwell(ms: u64) -> u64 {
-    // Time itself is what is measured here; nothing is waited for.
+    // poll: time itself is what is measured here, and nothing is waited for.
     std::thread::sleep(Duration::from_millis(ms));
     millis()
 }
