@@ -90,7 +90,7 @@ pub fn page(records: &[Record]) -> String {
     let mut page = HEAD.to_owned();
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    writeln!(page, "\n## Figures\n\nMeasured on {day}, on Linux with {cores} cores, in a debug build, at most three agents at a time.\n")
+    writeln!(page, "\n## Figures\n\nMeasured on {day}, on Linux with {cores} cores, in a debug build, several agents at a time.\n")
         .unwrap();
     page.push_str("| agent | version | held by | samples | right | settling | open | p50 | p95 | slowest | never seen |\n");
     page.push_str("|---|---|---|---|---|---|---|---|---|---|---|\n");
