@@ -9,6 +9,7 @@ mod accuracy;
 #[allow(dead_code, reason = "real agents need less of it than the end-to-end tests do")]
 #[path = "../harness/mod.rs"]
 mod harness;
+mod record;
 mod stage;
 
 use serde_json::Value;

@@ -106,7 +106,7 @@ impl Stage {
         let mut host = self.crew.host(name);
         for key in keys.chars() {
             host.input(key.to_string().as_bytes()).unwrap();
-            // Two keys that come at once are another key: this is a person's pace.
+            // poll: two keys that come at once are another key; this is a person's pace.
             std::thread::sleep(Duration::from_millis(200));
         }
     }
