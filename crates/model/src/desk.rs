@@ -211,6 +211,7 @@ impl Desk {
                 kind: "invalid_request_error".into(),
                 message: "The body is no JSON.".into(),
                 times: None,
+                gate: String::new(),
                 retry_after_s: None,
                 resets_in_s: None,
             };
@@ -236,9 +237,12 @@ impl Desk {
         self.play(protocol, &dialog, &choice, &reply, post)
     }
 
-    /// Returns the error that is to be answered, if it was not dealt often enough.
+    /// Returns the error that is to be answered, if it was not dealt often enough and its gate is not open.
     fn fault<'a>(&self, choice: &Choice<'a>) -> Option<&'a Fault> {
         let fault = choice.step?.error.as_ref()?;
+        if !fault.gate.is_empty() && self.is_open(&fill(&fault.gate, &choice.words)) {
+            return None;
+        }
         self.is_due(&choice.key, fault.times).then_some(fault)
     }
 

@@ -140,6 +140,9 @@ pub struct Fault {
     pub message: String,
     /// How many requests get it, after which the step is played; all of them when missing.
     pub times: Option<u32>,
+    /// A gate: once it is open the step is played. Empty for none.
+    #[serde(default)]
+    pub gate: String,
     /// When to try again, in seconds.
     pub retry_after_s: Option<u64>,
     /// When a used up allowance is there again, in seconds from the request.
