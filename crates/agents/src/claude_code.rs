@@ -196,6 +196,8 @@ fn trust(launch: &Launch<'_>) -> [Plant; 1] {
     };
     let edits = vec![
         edit(&["hasCompletedOnboarding"], Put::Default),
+        // After the first denial it offers another mode, and waits for keys.
+        edit(&["hasSeenAutoDefaultNudge"], Put::Default),
         edit(&["projects", launch.workspace, "hasTrustDialogAccepted"], Put::Set),
         edit(&["projects", launch.workspace, "hasCompletedProjectOnboarding"], Put::Default),
     ];

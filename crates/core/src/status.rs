@@ -12,7 +12,7 @@ use crate::ids::Timestamp;
 use crate::playbook::relay::{self, PhaseRef, Rest};
 use crate::session::fact::{Claim, Exit, Source};
 use crate::session::{Activity, Evidence, Halt, MessageState, Outcome, Run, Session, Workspace};
-use crate::text::count;
+use crate::text::{count, moment};
 
 /// The word for what a session is doing. Names are API and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -213,11 +213,19 @@ fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Statu
         Activity::Working => (Status::Working, "The agent is in a turn.".into()),
         Activity::Idle => (Status::Idle, "The agent ended its turn and waits.".into()),
         Activity::Failing(class) => {
-            (Status::NeedsInput, format!("The agent's turn ended with an error: {class}."))
+            // Words are of no use to it before the limit is over.
+            let is_limit = class == "rate_limit";
+            let status = if is_limit { Status::RateLimited } else { Status::NeedsInput };
+            let ends = run.limited_until.filter(|_| is_limit);
+            let ends = ends.map(|at| format!(" The limit ends {}.", moment(at))).unwrap_or_default();
+            (status, format!("The agent's turn ended with an error: {class}.{ends}"))
         }
         Activity::Blocked(what) => (Status::Blocked, format!("A permission dialog is up: {what}.")),
         Activity::Asking(what) => (Status::NeedsInput, format!("The agent asks: {what}")),
-        Activity::RateLimited(_) => (Status::RateLimited, "The provider asked the agent to wait.".into()),
+        Activity::RateLimited(end) => {
+            let until = end.map(|at| format!(" until {}", moment(at))).unwrap_or_default();
+            (Status::RateLimited, format!("The provider asked the agent to wait{until}."))
+        }
         Activity::Gone(why) if why.is_empty() => {
             (Status::Stopped, "The agent left; its terminal lives on.".into())
         }

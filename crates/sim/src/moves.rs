@@ -297,7 +297,7 @@ fn observation(b: u8, c: u8) -> Observation {
         5 | 6 => Observation::PermissionAsked { what, ask: None },
         7 => Observation::PermissionResolved,
         8 => Observation::QuestionAsked { what: "Which port?".into() },
-        9 => Observation::RateLimited { until: None },
+        9 => Observation::RateLimited { until: c.is_multiple_of(2).then(|| Timestamp(u64::from(c))) },
         10 => Observation::ToolStarted { id: format!("t{}", c % 4), name: "Bash".into(), what },
         11 => Observation::ToolEnded { id: format!("t{}", c % 4), ok: true },
         12 => Observation::PermissionAsked { what, ask: Some(format!("t{}", c % 4)) },

@@ -84,6 +84,9 @@ pub struct Run {
     /// The call that the permission asked is about.
     #[serde(default)]
     pub ask: Option<String>,
+    /// When the limit ends that its provider told of last, while it may still hold.
+    #[serde(default)]
+    pub limited_until: Option<Timestamp>,
     /// How its tokens are counted.
     #[serde(default)]
     pub count: Count,
@@ -120,6 +123,7 @@ impl Run {
             limit_shown: false,
             tool: None,
             ask: None,
+            limited_until: None,
             count: Count::default(),
             evidence: BTreeMap::new(),
             cursor: 0,

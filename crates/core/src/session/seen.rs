@@ -101,6 +101,7 @@ impl Run {
             }
             Observation::TurnStarted => {
                 self.turns += 1;
+                self.limited_until = None;
                 Some(Activity::Working)
             }
             Observation::ToolStarted { id, what, .. } => {
@@ -129,7 +130,11 @@ impl Run {
                     TurnEnd::Error(class) => Activity::Failing(class.clone()),
                 })
             }
-            Observation::RateLimited { until } => Some(Activity::RateLimited(*until)),
+            Observation::RateLimited { until } => {
+                // Who tells of a limit again need not tell again when it ends.
+                self.limited_until = until.or(self.limited_until);
+                Some(Activity::RateLimited(self.limited_until))
+            }
             // Tokens come from a provider that answers again.
             Observation::Answers | Observation::Used(_) => {
                 matches!(self.activity, Activity::RateLimited(_)).then_some(Activity::Working)
@@ -152,10 +157,11 @@ impl Run {
             }
             Showing::Question(what) if !waits => Some(Activity::Asking(what.clone())),
             Showing::Dialog(_) | Showing::Question(_) => None,
+            Showing::Limited if waits => None,
             Showing::Limited => {
                 self.limit_shown = true;
-                // A better source may have told until when.
-                (!matches!(self.activity, Activity::RateLimited(_))).then_some(Activity::RateLimited(None))
+                let keeps = matches!(self.activity, Activity::RateLimited(_));
+                (!keeps).then_some(Activity::RateLimited(self.limited_until))
             }
             Showing::Busy | Showing::Answering => {
                 let was_shown = core::mem::take(&mut self.limit_shown) || *showing == Showing::Answering;

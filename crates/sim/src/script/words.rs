@@ -15,7 +15,7 @@
 
 use oarlock_core::crew::Spawn;
 use oarlock_core::fleet;
-use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, SessionId};
+use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::Key;
 use oarlock_core::playbook::relay::{self, Ask, Close, Closed, LegBrief, PhaseRef, PlanRef};
 use oarlock_core::playbook::{Playbook, supervise};
@@ -437,9 +437,9 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["ends", "call", id] => Observation::ToolEnded { id: (*id).into(), ok: true },
         ["asks", "permission", "for", id] => Observation::PermissionAsked { what, ask: Some((*id).into()) },
         ["shows", "its", "prompt"] => Observation::Shows(Showing::Prompt),
-        ["shows", "a", "limit"] => Observation::Shows(Showing::Limited),
         ["shows", "an", "answer"] => Observation::Shows(Showing::Answering),
         ["shows", "a", "spinner"] => Observation::Shows(Showing::Busy),
+        ["shows", "a", "limit"] => Observation::Shows(Showing::Limited),
         ["shows", "a", "dialog"] => Observation::Shows(Showing::Dialog(what)),
         ["leaves"] => Observation::Gone { why: what },
         ["asks", "permission"] => Observation::PermissionAsked { what, ask: None },
@@ -448,6 +448,10 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["uses", "context", tokens] => used(tokens.parse().map_err(|_| format!("{tokens} is no number"))?),
         ["is", "rate", "limited"] => Observation::RateLimited { until: None },
         ["is", "answered"] => Observation::Answers,
+        ["is", "rate", "limited", "until", ms] => {
+            let until = ms.parse().map(Timestamp).map_err(|_| format!("{ms} is no moment"))?;
+            Observation::RateLimited { until: Some(until) }
+        }
         ["claims", claim] => Observation::Claimed { claim: read_claim(claim)?, note: what },
         ["is", "conversation", id] => {
             Observation::Started { conversation: Some((*id).into()), model: None, version: None }
@@ -455,7 +459,8 @@ fn of_run(run: RunId, words: &[&str], note: &str) -> Result<Fact, String> {
         ["takes", message] => Observation::MessageTaken { message: (*message).into() },
         _ => return Err(format!("what does run {run} do: {words:?}?")),
     };
-    Ok(Fact::Observed { run, source: Source::Hook, observation, cursor: 0 })
+    let source = if matches!(observation, Observation::Shows(_)) { Source::Screen } else { Source::Hook };
+    Ok(Fact::Observed { run, source, observation, cursor: 0 })
 }
 
 pub(crate) fn used(context: u64) -> Observation {
