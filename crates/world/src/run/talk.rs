@@ -4,7 +4,7 @@
 //! bridge is given commands. It must not decide when: that comes as an effect.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oarlock_agents::screen::{self, Answer};
 use oarlock_agents::{Agent, bridge};
@@ -28,6 +28,12 @@ const SEEKS_MAX: u32 = 3;
 const SEEK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two keys: programs take an Esc and what follows within some ten milliseconds for one key.
 const BETWEEN_KEYS: Duration = Duration::from_millis(150);
+
+/// How long a question may take to be drawn after it was told of: a hook is called before the dialog is up, on a busy machine
+/// by a second. Short, because a dialog that comes after it would take the answer, too.
+const DRAWN_WITHIN: Duration = Duration::from_secs(3);
+/// Pause before it is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A run that is talked to.
 pub(crate) struct Party<'a> {
@@ -79,6 +85,19 @@ impl Party<'_> {
             }
         }
         pressed
+    }
+
+    /// Presses keys as soon as the screen shows what they are for. Nothing is pressed by a try that comes too early.
+    fn keys_once_drawn(&self, id: &str, keys: &str, shows: &screen::Guard) -> Result<bool, ClientError> {
+        let end = Instant::now() + DRAWN_WITHIN;
+        loop {
+            let told = self.keys(id.to_owned(), keys, guard(shows));
+            let is_early = matches!(told, Err(ClientError::Refused { code: RefusalCode::NotReady, .. }));
+            if !is_early || Instant::now() >= end {
+                return told;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Gives a message to the host, which types it exactly once, or not at all when the agent is not ready.
@@ -178,7 +197,7 @@ impl Party<'_> {
                     when: When::Idle,
                 });
             }
-            self.keys(id, &keys.keys, guard(&keys.guard))
+            self.keys_once_drawn(&id, &keys.keys, &keys.guard)
         };
         let trouble = told.err().map(|error| match error {
             ClientError::Refused { code: RefusalCode::NotReady, .. } => {
