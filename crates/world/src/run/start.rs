@@ -222,13 +222,14 @@ fn program_of(agent: &dyn Agent) -> Result<Option<PathBuf>, Trouble> {
     })
 }
 
-/// Draws the id of a run's new conversation: a UUID (version 8, RFC 9562) of the session's and the run's, so that a second
-/// attempt to start the run means the same conversation.
+/// Draws the id of a run's new conversation: a UUID of the session's and the run's, so that a second attempt to start the run
+/// means the same conversation. It calls itself version 5 (RFC 9562), of a name, although its hash is a longer one: Qwen Code
+/// takes no version after that for an id (seen in 0.24.4).
 fn conversation_of(session: &SessionId, run: RunId) -> String {
     let hash = Sha256::digest(format!("oarlock conversation {session}/{run}").as_bytes());
     let mut bytes = [0_u8; 16];
     bytes.copy_from_slice(&hash[..16]);
-    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[6] = (bytes[6] & 0x0f) | 0x50;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
@@ -307,6 +308,6 @@ mod tests {
         let shape: Vec<usize> = id.split('-').map(str::len).collect();
         assert_eq!(shape, [8, 4, 4, 4, 12], "{id}");
         assert!(id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()), "{id}");
-        assert_eq!(id.chars().nth(14), Some('8'), "the version stands there: {id}");
+        assert_eq!(id.chars().nth(14), Some('5'), "the version stands there: {id}");
     }
 }
