@@ -112,6 +112,10 @@ impl Agent for Copilot {
         hooks::read(event, payload)
     }
 
+    fn transcript_line(&self, line: &[u8]) -> Hooked {
+        hooks::read_line(line)
+    }
+
     fn screen(&self, screen: &Screen<'_>) -> Option<Showing> {
         screen::read(screen)
     }

@@ -76,7 +76,7 @@ pub struct Hooked {
     pub raw: Vec<String>,
     /// What the agent's protocol wants printed; `None` prints nothing.
     pub answer: Option<String>,
-    /// The agent's transcript file, when the payload names one that [`Agent::transcript_line`] reads.
+    /// The agent's transcript file, when the payload names one that [`Agent::transcript_line`] reads; `~/` is the home.
     pub transcript: Option<String>,
 }
 

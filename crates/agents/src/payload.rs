@@ -96,6 +96,12 @@ pub struct Payload<'a> {
     pub cwd: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "maybe")]
     model: Option<Text<'a>>,
+    /// Where it keeps its record of the conversation.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub transcript_path: Option<Text<'a>>,
+    /// What it answered in the turn that is over.
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    pub prompt_response: Option<Text<'a>>,
     /// What the agent was told.
     #[serde(borrow, default, deserialize_with = "maybe")]
     pub prompt: Option<Text<'a>>,

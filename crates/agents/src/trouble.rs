@@ -11,6 +11,7 @@ const CLASSES: &[(&str, &[&str], &[&str])] = &[
         "context_full",
         &[
             "prompt is too long",
+            "prompt as too long",
             "context length",
             "context window",
             "context_length",

@@ -89,7 +89,7 @@ impl Run {
         }
         // What the file says happened before what the hook says.
         if let Some(path) = transcript {
-            self.guard("the transcript", || self.follow(agent, Path::new(&path)));
+            self.guard("the transcript", || self.follow(agent, &at_home(&path)));
         }
         self.leave(&seen, &raw, Source::Hook);
         if let Some(answer) = answer {
@@ -138,6 +138,14 @@ impl Run {
         if has_room {
             drop(file.write_all(format!("{} {}\n", now_ms(), text::line(words, ERROR_CHARS_MAX)).as_bytes()));
         }
+    }
+}
+
+/// Returns a path that an agent's file gave: one below `~/` is in the home, whose place it does not know.
+fn at_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.into(),
     }
 }
 

@@ -128,7 +128,35 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
         "sessionEnd" => Observation::Gone { why: text::line(word(payload.reason.as_ref()), NOTE_CHARS_MAX) },
         _ => return Hooked::default(),
     };
-    Hooked::one(one)
+    Hooked { transcript: transcript(&payload), ..Hooked::one(one) }
+}
+
+/// Returns where it keeps its record of the conversation. It names the place only when a turn ends well, and a turn that does
+/// not is told there alone.
+fn transcript(payload: &Payload<'_>) -> Option<String> {
+    let id = word(payload.session_id.as_ref());
+    let is_name = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_name.then(|| format!("~/.copilot/session-state/{id}/events.jsonl"))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default, rename = "type", deserialize_with = "maybe")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// Reads a line of its record: a turn that failed for good.
+pub fn read_line(line: &[u8]) -> Hooked {
+    let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return Hooked::default() };
+    match word(line.kind.as_ref()) {
+        "session.error" => {
+            let class = trouble::class(line.data.map_or("", |data| data.get()));
+            Hooked::one(Observation::TurnEnded(TurnEnd::Error(class.into())))
+        }
+        _ => Hooked::default(),
+    }
 }
 
 fn class(payload: &Payload<'_>) -> &'static str {

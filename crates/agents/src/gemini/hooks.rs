@@ -4,12 +4,13 @@
 
 use oarlock_core::session::fact::{Observation, TurnEnd};
 use oarlock_core::text;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::launch::{Edit, Launch, Place, Plant, Put, What};
-use crate::lenient::word;
+use crate::lenient::{Text, maybe, word};
 use crate::payload::Payload;
-use crate::{Hooked, ID_CHARS_MAX, NOTE_CHARS_MAX};
+use crate::{Hooked, ID_CHARS_MAX, NOTE_CHARS_MAX, trouble};
 
 /// The events asked for.
 pub const ALL: &[&str] =
@@ -33,9 +34,36 @@ pub fn settings(launch: &Launch<'_>) -> Plant {
     Plant { place: Place::Workspace(".gemini/settings.json".into()), what: What::Json(edits.collect()) }
 }
 
+/// What it says of a turn that was interrupted, that failed, or that needed no words.
+const NO_WORDS: &str = "[no response text]";
+
 /// Reads what a hook is given.
 pub fn read(event: &str, payload: &[u8]) -> Hooked {
     let Ok(payload) = serde_json::from_slice::<Payload<'_>>(payload) else { return Hooked::default() };
+    let path = word(payload.transcript_path.as_ref());
+    let transcript = Some(path.to_owned()).filter(|path| !path.is_empty());
+    Hooked { transcript, ..told(event, &payload) }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default, rename = "type", deserialize_with = "maybe")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "maybe")]
+    content: Option<Text<'a>>,
+}
+
+/// Reads a line of its record: a turn that failed, which ends like any other for its hooks.
+pub fn read_line(line: &[u8]) -> Hooked {
+    let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return Hooked::default() };
+    let words = word(line.content.as_ref());
+    if word(line.kind.as_ref()) != "error" || !words.contains("API Error") {
+        return Hooked::default();
+    }
+    Hooked::one(Observation::TurnEnded(TurnEnd::Error(trouble::class(words).into())))
+}
+
+fn told(event: &str, payload: &Payload<'_>) -> Hooked {
     let call = payload.call();
     let what = || call.what(word(payload.cwd.as_ref()));
     let one = match event {
@@ -49,7 +77,9 @@ pub fn read(event: &str, payload: &[u8]) -> Hooked {
             what: what(),
         },
         "AfterTool" => Observation::ToolEnded { id: call.fingerprint(), ok: !payload.failed() },
-        "Notification" => return notified(&payload),
+        "Notification" => return notified(payload),
+        // How it ended, its record and its screen say.
+        "AfterAgent" if word(payload.prompt_response.as_ref()) == NO_WORDS => return Hooked::default(),
         "AfterAgent" => Observation::TurnEnded(TurnEnd::Ok),
         // The conversation is cleared or another is taken up; the program goes on.
         "SessionEnd" if matches!(word(payload.reason.as_ref()), "clear" | "resume") => {
