@@ -8,7 +8,7 @@ use crate::NOTE_CHARS_MAX;
 use crate::screen::{Answer, Guard, Keys, Screen, Typing};
 
 /// Rows at the bottom that hold the prompt, what is below it and the row above it that tells of work.
-const PROMPT_ROWS: u16 = 8;
+const PROMPT_ROWS: u16 = 9;
 /// Rows at the bottom that hold a dialog.
 const DIALOG_ROWS: u16 = 20;
 
@@ -16,10 +16,7 @@ const DIALOG_ROWS: u16 = 20;
 pub fn read(screen: &Screen<'_>) -> Option<Showing> {
     let rows = screen.bottom(usize::from(DIALOG_ROWS));
     let near = &rows[rows.len().saturating_sub(usize::from(PROMPT_ROWS))..];
-    // Where nothing is asked for, its sign is a star, and stands apart as no item of a list does.
-    let is_prompt = near.iter().map(|row| row.trim_start()).any(|row| {
-        row.starts_with("> ") || row.trim_end() == ">" || row.starts_with("*   ") || row.trim_end() == "*"
-    });
+    let is_prompt = near.iter().any(|row| is_prompt(row));
     let offers = rows.iter().any(|row| row.contains("● 1. ")) && rows.iter().any(|row| row.contains("(esc)"));
     if (offers && !is_prompt) || screen.title.starts_with('✋') {
         let asks = rows.iter().rev().find_map(|row| row.strip_prefix("│ ? "));
@@ -30,6 +27,12 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
         return Some(Showing::Busy);
     }
     is_prompt.then_some(Showing::Prompt)
+}
+
+/// Its prompt is `>`, and where it asks nobody a star that stands apart as no item of a list does.
+fn is_prompt(row: &str) -> bool {
+    let row = row.trim_start();
+    row.starts_with("> ") || row.starts_with("*   ") || matches!(row.trim_end(), ">" | "*")
 }
 
 /// Returns how it is typed to.

@@ -22,20 +22,31 @@ pub fn read(screen: &Screen<'_>) -> Option<Showing> {
         let what = asks.unwrap_or("It asks for a decision.");
         return Some(Showing::Dialog(text::line(what.trim(), NOTE_CHARS_MAX)));
     }
-    let prompt = near.iter().rposition(|row| row.starts_with('>'))?;
+    // Its prompt is `>`, and `*` where it asks nobody.
+    let prompt = near.iter().rposition(|row| row.starts_with(['>', '*']))?;
     let is_framed =
         near.get(prompt + 1..).is_some_and(|below| below.iter().any(|row| row.starts_with("────")));
     if !is_framed {
         return None;
     }
     let works = near[..prompt].iter().any(|row| row.contains("esc to cancel)"));
+    if works && rows.iter().any(|row| is_limited(row)) {
+        return Some(Showing::Limited);
+    }
     Some(if works { Showing::Busy } else { Showing::Prompt })
+}
+
+/// `✕ [API Error: 429 …] (Retrying in 53s… (attempt 1/10))`, which goes when it has tried again.
+fn is_limited(row: &str) -> bool {
+    let row = row.trim_start();
+    row.starts_with("✕ ")
+        && row.split_once("(Retrying in ").is_some_and(|(why, _)| crate::trouble::class(why) == "rate_limit")
 }
 
 /// Returns how it is typed to.
 pub fn typing() -> Typing {
     let ready = Guard {
-        shows: vec!["^>".into()],
+        shows: vec!["^[>*]".into()],
         hides: vec![r"esc to cancel\)".into(), "Waiting for user confirmation".into()],
         rows: PROMPT_ROWS,
     };
