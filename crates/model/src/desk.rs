@@ -324,6 +324,11 @@ fn fail(protocol: Protocol, fault: &Fault) -> Plan {
         // The first provider tells the time of a subscription's limit so.
         plan.headers.push(("anthropic-ratelimit-unified-status", "rejected".into()));
         plan.headers.push(("anthropic-ratelimit-unified-reset", (now_s + seconds).to_string()));
+        // And the second so: the window, how much of it is used, and when the next begins.
+        plan.headers.push(("x-codex-primary-used-percent", "100".into()));
+        plan.headers.push(("x-codex-primary-window-minutes", (seconds.div_ceil(60)).to_string()));
+        plan.headers.push(("x-codex-primary-reset-at", (now_s + seconds).to_string()));
+        plan.headers.push(("x-codex-rate-limit-reached-type", "rate_limit_reached".into()));
     }
     plan
 }
