@@ -69,13 +69,15 @@ fn material(issue: &Issue) -> String {
         parts.push(format!("# {}", issue.title));
     }
     if !issue.notes.is_empty() {
-        parts.push(issue.notes.iter().map(|note| text::line(note, 500)).collect::<Vec<_>>().join("\n"));
+        parts.push(
+            issue.notes.iter().map(|note| text::line(&cleaned(note), 500)).collect::<Vec<_>>().join("\n"),
+        );
     }
     if !body.is_empty() {
         parts.push(body.to_owned());
     }
     for (who, words) in &issue.comments {
-        parts.push(format!("## {}\n\n{}", text::line(who, 200), cleaned(words).trim()));
+        parts.push(format!("## {}\n\n{}", text::line(&cleaned(who), 200), cleaned(words).trim()));
     }
     parts.join("\n\n")
 }
@@ -170,6 +172,13 @@ mod tests {
             "a\x1b[31mb\x1b[0m\tc\x1b]0;title\x07d\u{202e}e\u{9b}f{tags}g\x1b]never closed\r\nnext\x00 line"
         );
         assert_eq!(cleaned(&words), "ab\tcdefg\nnext line");
+        // Labels and names are others' too.
+        let issue = Issue { notes: vec![words.clone()], comments: vec![(words, "x".into())], ..issue("x") };
+        let told = fenced(&prompt(&issue, "")).to_owned();
+        assert!(
+            told.contains("\n\nab cdefg next line\n\n") && told.contains("\n\n## ab cdefg next line\n\n"),
+            "{told:?}"
+        );
     }
 
     #[test]
