@@ -28,6 +28,10 @@ pub const TARGETS: &[Target] = &[
     ("fold", targets::fold::run),
     ("streams", targets::streams::run),
     ("documents", targets::documents::run),
+    ("hooks", targets::hooks::run),
+    ("drivers", targets::drivers::run),
+    ("commands", targets::commands::run),
+    ("issues", targets::issues::run),
 ];
 
 /// Gives bytes to a target.

@@ -1,9 +1,13 @@
 //! The targets, one file each, and how they cut bytes. Each says which property it holds its parsers to.
 
+pub mod commands;
 pub mod documents;
+pub mod drivers;
 pub mod feed;
 pub mod fold;
 pub mod git_output;
+pub mod hooks;
+pub mod issues;
 pub mod log;
 pub mod project_file;
 pub mod protocol;

@@ -9,6 +9,8 @@
 
 mod asked;
 mod command;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keys;
 mod lines;
 mod process;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use oarlock_core::ids::RunId;
 use oarlock_core::session::fact::{Fact, Observation, Source};
 
+use crate::bridge::fuzzing as bridge;
 use crate::git::Oid;
 use crate::landing::{Conflict, commit, merge};
 use crate::plant::fuzzing as planting;
@@ -44,6 +45,22 @@ pub fn inbox(bytes: &[u8], cursor: u64, (pass, report): (u64, usize)) -> Seen {
 pub fn keys<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     let mut keys = Keys::default();
     pieces.into_iter().flat_map(|piece| keys.feed(piece)).collect()
+}
+
+/// Returns what these pieces of typing mean to a bridge, and the draft that is left: a command as the host wrote it, anything else as
+/// it is shown to people who mend programs.
+pub fn typed<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Result<oarlock_agents::bridge::Command, String>>, String) {
+    bridge::typed(pieces)
+}
+
+/// Reads what gh answers about an issue; else says why that is none.
+///
+/// # Errors
+/// The sentence that a person sees.
+pub fn github_issue(answer: &[u8]) -> Result<crate::issue::Issue, String> {
+    crate::issue::github::answered(answer, "#1").map_err(|trouble| trouble.message)
 }
 
 /// Returns an error and everything that caused it, as a trouble shows it.

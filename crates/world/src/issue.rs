@@ -4,7 +4,7 @@
 //! It runs in the command line and not in the daemon: `gh`, its login, a proxy and the network are a person's, and the daemon may
 //! have been started from anywhere, with none of them. What the daemon gets is a prompt, and what the issue is known by.
 
-mod github;
+pub(crate) mod github;
 mod material;
 
 use std::fs::File;

@@ -70,7 +70,7 @@ struct Author {
 
 /// Reads an issue of a repository, or of the one that the remotes of `folder` name.
 pub(super) fn read(repository: Option<&str>, number: u64, folder: &Path) -> Result<Issue, Trouble> {
-    let what = match repository {
+    let what = &match repository {
         Some(repository) => format!("{repository}#{number}"),
         None => format!("#{number}"),
     };
@@ -88,18 +88,24 @@ pub(super) fn read(repository: Option<&str>, number: u64, folder: &Path) -> Resu
         ));
     }
     if !ended.status.success() && !ended.truncated {
-        return Err(refused(&what, &ended));
+        return Err(refused(what, &ended));
     }
-    let said: Said = serde_json::from_slice(&ended.stdout).map_err(|error| {
-        let why =
-            if ended.truncated { "it is too long".to_owned() } else { text::line(&error.to_string(), 200) };
-        trouble(
-            "gh_failed",
-            format!("What gh tells of {what} cannot be read: {why}."),
-            "Give the text with --issue -.",
-        )
-    })?;
-    issue(said, &what)
+    if ended.truncated {
+        return Err(unreadable(what, "it is too long"));
+    }
+    answered(&ended.stdout, what)
+}
+
+/// Reads an answer of gh.
+pub(crate) fn answered(answer: &[u8], what: &str) -> Result<Issue, Trouble> {
+    let said: Said = serde_json::from_slice(answer)
+        .map_err(|error| unreadable(what, &text::line(&error.to_string(), 200)))?;
+    issue(said, what)
+}
+
+fn unreadable(what: &str, why: &str) -> Trouble {
+    let message = format!("What gh tells of {what} cannot be read: {why}.");
+    trouble("gh_failed", message, "Give the text with --issue -.")
 }
 
 fn job(repository: Option<&str>, number: u64, folder: &Path) -> Job {
