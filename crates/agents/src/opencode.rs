@@ -89,11 +89,14 @@ impl Agent for Opencode {
             argv.extend(["--session".into(), conversation.into()]);
         }
         argv.extend(launch.args.iter().cloned());
-        if let Some(prompt) = launch.prompt_argument() {
-            // In one word, so that a prompt may begin with `-`.
+        let mut first_message = launch.prompt_argument();
+        if launch.conversation.is_none()
+            && let Some(prompt) = first_message.take()
+        {
+            // In one word, so that a prompt may begin with `-`. In a conversation that goes on it is not heard (seen in 1.18.33).
             argv.push(format!("--prompt={prompt}"));
         }
-        plan(launch, argv, hooks::ALL)
+        Plan { first_message, ..plan(launch, argv, hooks::ALL) }
     }
 
     fn driver(&self, launch: &Launch<'_>) -> Option<Box<dyn Driver>> {
