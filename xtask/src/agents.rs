@@ -8,6 +8,7 @@ mod table;
 mod tries;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::shell;
 use table::{Package, TABLE};
@@ -71,22 +72,43 @@ pub fn run(args: &[String]) -> Result<bool, String> {
     }
 }
 
+/// Which agents are tested together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Those that are quick to start.
+    Light,
+    /// The others.
+    Heavy,
+    /// All of them.
+    All,
+}
+
 /// Installs what is to be tested, and has it held.
 fn test(all: bool) -> Result<bool, String> {
-    done(
-        wanted(&[if all { "--all" } else { "--light" }])
-            .map_err(Trouble::Failed)
-            .and_then(|packages| install::all(&packages)),
-    )?;
-    let mut command = shell::cargo(&["test", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    let lane = if all { Lane::All } else { Lane::Light };
+    done(install_for(lane))?;
+    let status = tests(lane).status().map_err(|error| format!("failed to run cargo: {error}"))?;
+    Ok(status.success())
+}
+
+fn install_for(lane: Lane) -> Result<(), Trouble> {
+    let what = if lane == Lane::Light { "--light" } else { "--all" };
+    wanted(&[what]).map_err(Trouble::Failed).and_then(|packages| install::all(&packages))
+}
+
+/// Returns the command that tests the agents of a lane.
+pub fn tests(lane: Lane) -> Command {
+    let mut command =
+        shell::cargo(&["test", "--quiet", "--package", "oarlock", "--test", "agents", "--", "--ignored"]);
+    match lane {
+        Lane::Light => command.args(["--skip", "heavy_"]),
+        Lane::Heavy => command.arg("heavy_"),
+        Lane::All => &mut command,
+    };
     command.args(["--skip", "measure_", "--skip", "record_"]);
-    if !all {
-        command.args(["--skip", "heavy_"]);
-    }
     // Each brings several processes of its own to two or three at a time.
     command.arg("--test-threads=3");
-    let status = command.status().map_err(|error| format!("failed to run cargo: {error}"))?;
-    Ok(status.success())
+    command
 }
 
 /// Has agents measured or recorded, one at a time: what runs beside a measurement would be measured, too.
@@ -105,9 +127,9 @@ fn one_by_one(verb: &str, names: &[&str]) -> Result<bool, String> {
     Ok(status.success())
 }
 
-/// Returns a stage of the tests: the quick agents, or why they cannot be had here.
-pub fn stage() -> Result<Stage, String> {
-    match wanted(&["--light"]).map_err(Trouble::Failed).and_then(|packages| install::all(&packages)) {
+/// Returns a stage of the tests: the agents of a lane, or why they cannot be had here.
+pub fn stage(lane: Lane) -> Result<Stage, String> {
+    match install_for(lane) {
         Ok(()) => Ok(Stage::Installed),
         Err(Trouble::Unavailable(why)) => Ok(Stage::Absent(why)),
         Err(Trouble::Failed(why)) => Err(why),
