@@ -9,7 +9,7 @@ use oarlock_sim::scenario::Setting;
 use oarlock_sim::world::Typist;
 
 /// Seeds tried before an invariant counts as toothless.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 40_000;
 
 /// Which invariant notices which misbehaviour.
 const BITES: &[(&str, Sabotage)] = &[
