@@ -11,6 +11,7 @@ mod diff;
 mod doctor;
 mod events;
 mod forget;
+mod init;
 mod kill;
 mod land;
 mod logs;
@@ -63,6 +64,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   oarlock demo                                   the whole tour, in a throw-away folder
+  oarlock init                                   set up a repository: which agent works, and how
   oarlock spawn --exec './fix.sh' --name fix     any command as an agent, in its own workspace
   oarlock ls                                     what every session is doing
   oarlock land fix                               its work onto the base branch
@@ -87,6 +89,7 @@ enum Verb {
     Stop(stop::Stop),
     Status(status::Status),
     Daemon(daemon::Daemon),
+    Init(init::Init),
     Project(project::Project),
     Spawn(spawn::Spawn),
     Relay(relay::Relay),
@@ -204,6 +207,7 @@ fn run(cli: Cli) -> Done {
         Verb::Stop(verb) => stop::run(&context, &verb),
         Verb::Status(verb) => status::run(&context, &verb),
         Verb::Daemon(verb) => daemon::run(&context, &verb),
+        Verb::Init(verb) => init::run(&context, &verb),
         Verb::Project(verb) => project::run(&context, &verb),
         Verb::Spawn(verb) => spawn::run(&context, &verb),
         Verb::Relay(verb) => relay::run(&context, &verb),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use oarlock_api::client::ClientError;
 use oarlock_api::place::PlaceError;
 use oarlock_api::{exit, wire};
+use oarlock_world::init::Trouble;
 
 use crate::out;
 
@@ -106,6 +107,16 @@ impl From<ClientError> for CliError {
     }
 }
 
+impl From<Trouble> for CliError {
+    fn from(trouble: Trouble) -> Self {
+        // What the system refused may go well another time; all else is a no.
+        let status =
+            if matches!(trouble.code.as_str(), "io" | "disk_full" | "git_failed") { 500 } else { 409 };
+        let Trouble { code, message, hint, paths } = trouble;
+        Self::Refused(wire::Error { code, message, hint, paths }, status)
+    }
+}
+
 impl From<PlaceError> for CliError {
     fn from(error: PlaceError) -> Self {
         let hint = "Set OARLOCK_HOME to a folder of your own that can be written to.";
@@ -124,7 +135,8 @@ pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     format!("{}.", capital(&chain(error)))
 }
 
-fn capital(text: &str) -> String {
+/// Returns a text with a capital first.
+pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -48,6 +48,12 @@ pub fn talk(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
+/// Asks for a line of input: the text stays before the cursor.
+pub fn prompt(text: &str) {
+    let mut err = io::stderr();
+    drop(write!(err, "{text}").and_then(|()| err.flush()));
+}
+
 /// Writes a value as JSON, on one line.
 ///
 /// # Errors

@@ -14,8 +14,8 @@ use oarlock_core::session::fact::Trouble;
 use crate::trouble;
 use crate::workspace::Setup;
 
-pub use page::{ConfigError, PERMISSIONS, Page, Table, Trust, Whose, WorkspaceTable};
-pub use resolve::{Asked, Told};
+pub use page::{ConfigError, PERMISSIONS, Page, Table, Trust, Whose, WorkspaceTable, check_agent};
+pub use resolve::{Asked, PERMISSIONS_UNSAID_MAX, Told};
 
 /// The name of a repository's file, at its root.
 pub const FILE_NAME: &str = "oarlock.toml";

@@ -10,6 +10,7 @@ pub mod config;
 pub mod fuzzing;
 pub mod git;
 pub mod hook;
+pub mod init;
 pub mod issue;
 pub mod landing;
 mod observe;

@@ -16,6 +16,8 @@ use document::Edit;
 use file::Found;
 use ledger::{Holder, Ledger};
 
+pub(crate) use file::replace;
+
 mod document;
 mod file;
 mod ledger;

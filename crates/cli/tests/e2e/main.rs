@@ -17,6 +17,7 @@ mod events;
 mod harness;
 mod hostile;
 mod hosts;
+mod init;
 mod issue;
 mod landing;
 mod limits;

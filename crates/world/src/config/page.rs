@@ -236,6 +236,15 @@ fn names() -> Vec<&'static str> {
     oarlock_agents::REGISTRY.iter().map(|agent| agent.name()).filter(|name| *name != "exec").collect()
 }
 
+/// Checks that a configuration may name an agent.
+///
+/// # Errors
+/// The end of a sentence that says which was meant, or which are known.
+pub fn check_agent(name: &str) -> Result<(), String> {
+    let names = names();
+    if names.contains(&name) { Ok(()) } else { Err(unknown("agent", name, "", &names)) }
+}
+
 fn agent(reader: &Reader<'_>, section: &Section<'_>) -> Read<Option<String>> {
     let agent = reader.text(section, "agent")?;
     if let Some(agent) = agent.as_deref().filter(|agent| !names().contains(agent)) {

@@ -14,7 +14,7 @@ use crate::trouble;
 
 /// The most that a project may let agents do when its reader said nothing: what they judge harmless themselves. Everything
 /// is for the person to give.
-const PERMISSIONS_UNSAID_MAX: Permissions = Permissions::Auto;
+pub const PERMISSIONS_UNSAID_MAX: Permissions = Permissions::Auto;
 /// Longest rules of all tables together, in bytes: some agents are given them on their command line, where one argument
 /// has 128 KiB at most (`MAX_ARG_STRLEN`).
 const RULES_BYTES_MAX: usize = 64 * 1024;

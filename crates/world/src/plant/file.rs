@@ -68,7 +68,7 @@ pub(super) fn is_read_only(mode: u32) -> bool {
 }
 
 /// Puts bytes in a file's place, whole or not at all; its owner stays, as far as may be.
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
     let part = part(path);
     // Left by an attempt that died.
     remove(&part)?;

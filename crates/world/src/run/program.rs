@@ -57,12 +57,31 @@ fn at_home(path: &Path) -> PathBuf {
     }
 }
 
-fn in_path(name: &OsStr) -> Option<PathBuf> {
+/// Finds a program in `PATH`.
+#[must_use]
+pub fn in_path(name: &OsStr) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
         .find(|path| is_program(path))
+}
+
+/// Looks for what is there when a person has logged in to an agent. `None` when that cannot be told; `Some(None)` when
+/// nothing is there, else the file or the variable as the agent's own file names it. What is in it is not read.
+#[must_use]
+pub fn login(agent: &dyn Agent) -> Option<Option<&'static str>> {
+    let is_there = |login: &str| match login.strip_prefix('$') {
+        Some(rest) => {
+            let (variable, below) =
+                rest.split_once('/').map_or((rest, None), |(name, path)| (name, Some(path)));
+            let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+            value.is_some_and(|value| below.is_none_or(|path| Path::new(&value).join(path).exists()))
+        }
+        None => at_home(Path::new(login)).exists(),
+    };
+    let known = agent.login();
+    (!known.is_empty()).then(|| known.iter().copied().find(|login| is_there(login)))
 }
 
 fn is_program(path: &Path) -> bool {
