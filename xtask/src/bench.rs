@@ -13,15 +13,21 @@ mod flood;
 #[cfg(feature = "bench")]
 mod ground;
 #[cfg(feature = "bench")]
+mod hook;
+#[cfg(feature = "bench")]
 mod http;
 #[cfg(feature = "bench")]
 mod idle;
 #[cfg(feature = "bench")]
 mod list;
 #[cfg(feature = "bench")]
+mod parse;
+#[cfg(feature = "bench")]
 mod proc;
 #[cfg(feature = "bench")]
 mod recover;
+#[cfg(feature = "bench")]
+mod replay;
 #[cfg(feature = "bench")]
 mod spawn;
 #[cfg(feature = "bench")]

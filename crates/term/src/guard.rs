@@ -13,23 +13,35 @@ const COMPILED_BYTES_MAX: usize = 128 << 10;
 pub(crate) struct Lookout {
     shows: Vec<Regex>,
     hides: Vec<Regex>,
+    /// Which of `hides` the message's own text fits: on the screen they prove no dialog once it is typed.
+    quoted: Vec<usize>,
     rows: usize,
     /// Whether the child's group has to be in the foreground.
     pub foreground: bool,
+    /// Whether the text stands at the prompt already, so that only an Enter is to come.
+    pub is_enter: bool,
 }
 
 impl Lookout {
-    /// Returns the guard compiled, or why it can never be met.
-    pub fn new(guard: &Guard) -> Result<Self, String> {
+    /// Returns the guard of a text compiled, or why it can never be met.
+    pub fn new(guard: &Guard, text: &str) -> Result<Self, String> {
+        let hides = compile("hides", &guard.hides)?;
+        let text = guard.standing.as_deref().unwrap_or(text);
+        let is_quoted = |hidden: &Regex| text.lines().any(|line| hidden.is_match(line));
+        let quoted = hides.iter().enumerate().filter(|(_, hidden)| is_quoted(hidden)).map(|(place, _)| place);
         Ok(Self {
             shows: compile("shows", &guard.shows)?,
-            hides: compile("hides", &guard.hides)?,
+            // Without a sign of the prompt nothing would be left to look for.
+            quoted: if guard.shows.is_empty() { vec![] } else { quoted.collect() },
+            hides,
             rows: guard.rows.into(),
             foreground: guard.foreground,
+            is_enter: guard.standing.is_some(),
         })
     }
 
-    /// Returns why these lines, top first, do not fit; nothing if they do. Before an Enter only what must not be there counts.
+    /// Returns why these lines, top first, do not fit; nothing if they do. Before an Enter only what must not be there counts,
+    /// unless the text itself says such words: then the prompt has to be in sight, and the words prove nothing.
     pub fn objection(&self, lines: &[String], is_enter: bool) -> Option<String> {
         let mut lowest: Vec<&str> =
             lines.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();
@@ -37,10 +49,14 @@ impl Lookout {
             lowest.drain(..lowest.len().saturating_sub(self.rows));
         }
         let is_there = |expression: &&Regex| lowest.iter().any(|line| expression.is_match(line));
-        if let Some(hidden) = self.hides.iter().find(is_there) {
+        let proves = |place: usize| !(is_enter && self.quoted.contains(&place));
+        let hidden = self.hides.iter().enumerate().find(|(place, hidden)| proves(*place) && is_there(hidden));
+        if let Some((_, hidden)) = hidden {
             return Some(format!("the screen shows what it must not: {}", hidden.as_str()));
         }
-        let is_met = is_enter || self.shows.is_empty() || self.shows.iter().any(|shown| is_there(&shown));
+        let is_met = (is_enter && self.quoted.is_empty())
+            || self.shows.is_empty()
+            || self.shows.iter().any(|shown| is_there(&shown));
         (!is_met).then(|| "the screen shows nothing of what it has to".to_owned())
     }
 }
@@ -71,7 +87,8 @@ mod tests {
 
     fn lookout(shows: &[&str], hides: &[&str], rows: u16) -> Lookout {
         let list = |expressions: &[&str]| expressions.iter().map(|&each| each.to_owned()).collect();
-        Lookout::new(&Guard { shows: list(shows), hides: list(hides), rows, foreground: false }).unwrap()
+        let guard = Guard { shows: list(shows), hides: list(hides), rows, ..Guard::default() };
+        Lookout::new(&guard, "").unwrap()
     }
 
     fn lines(text: &str) -> Vec<String> {
@@ -103,8 +120,39 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_says_what_a_dialog_says_is_no_dialog_while_its_prompt_is_in_sight() {
+        let guard = |shows: &[&str]| Guard {
+            shows: shows.iter().map(|&each| each.to_owned()).collect(),
+            hides: vec!["Do you want".into(), "Esc to cancel".into()],
+            ..Guard::default()
+        };
+        let text = "it asked:\nDo you want to?";
+        let own = Lookout::new(&guard(&["^❯"]), text).unwrap();
+        assert!(
+            own.objection(&lines("❯ it asked:\n  Do you want to?"), false).is_some(),
+            "not before it is typed"
+        );
+        assert_eq!(own.objection(&lines("❯ it asked:\n  Do you want to?"), true), None);
+        assert!(
+            own.objection(&lines(" Do you want to?\n ❯ 1. Yes"), true).is_some(),
+            "the prompt is not in sight"
+        );
+        assert!(
+            own.objection(&lines("❯ it asked\nEsc to cancel"), true).is_some(),
+            "that the text did not say"
+        );
+        let blind = Lookout::new(&guard(&[]), text).unwrap();
+        assert!(
+            blind.objection(&lines("it asked:\n  Do you want to?"), true).is_some(),
+            "nothing else to go by"
+        );
+        let standing = Guard { standing: Some(text.into()), ..guard(&["^❯"]) };
+        assert!(Lookout::new(&standing, "\r").unwrap().is_enter);
+    }
+
+    #[test]
     fn what_can_never_be_met_says_why() {
-        let with = |shows: Vec<String>| Lookout::new(&Guard { shows, ..Guard::default() }).err();
+        let with = |shows: Vec<String>| Lookout::new(&Guard { shows, ..Guard::default() }, "").err();
         assert!(with(vec!["(".into()]).unwrap().contains("no expression"));
         assert!(with(vec!["x".repeat(257)]).unwrap().contains("257 bytes"));
         assert!(with(vec!["x".into(); 33]).unwrap().contains("33 expressions"));

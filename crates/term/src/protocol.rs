@@ -452,7 +452,8 @@ mod tests {
             size: Some(Size::default()),
             read_only: true,
         };
-        let guard = Guard { shows: vec!["❯".into()], hides: vec![], rows: 7, foreground: true };
+        let guard =
+            Guard { shows: vec!["❯".into()], hides: vec![], rows: 7, foreground: true, standing: None };
         let message = Message {
             id: "m".into(),
             text: "Grüße\n".into(),

@@ -13,7 +13,13 @@ const RAW: &str = "stty raw -echo;";
 
 /// A prompt is shown and no dialog.
 fn at_prompt() -> Guard {
-    Guard { shows: vec!["^>".into()], hides: vec!["Do you want".into()], rows: 0, foreground: false }
+    Guard {
+        shows: vec!["^>".into()],
+        hides: vec!["Do you want".into()],
+        rows: 0,
+        foreground: false,
+        standing: None,
+    }
 }
 
 fn guarded(id: &str, text: &str, guard: Guard) -> Message {
@@ -114,6 +120,45 @@ fn nothing_is_typed_into_a_program_that_took_the_terminal() {
     send_until_taken(&mut client, &guarded("m-1", "for the agent", own_only));
     until("it was read", || read(bench.file("own")).is_ok_and(|bytes| bytes == b"for the agent\n"));
     assert_eq!(read_to_string(bench.file("stranger")).unwrap(), "for anyone\n");
+    bench.kill();
+}
+
+#[test]
+fn nothing_is_typed_into_a_shell_that_its_agent_left_behind() {
+    let bench = Bench::new();
+    // No job control: the agent is in the shell's own group, and its prompt stays on the screen.
+    let agent =
+        "printf '> '; while read -r line; do echo $line >> heard; [ $line = die ] && kill -9 $$; done";
+    bench.start(PTY, &format!("stty -echo; sh -c '{agent}'; touch left; cat > shell"));
+    let mut client = Client::connect(bench.dir()).unwrap();
+    let own_only = Guard { foreground: true, ..at_prompt() };
+    send_until_taken(&mut client, &guarded("m-1", "live", own_only.clone()));
+    until("it was read", || read(bench.file("heard")).is_ok_and(|bytes| bytes == b"live\n"));
+    send_until_taken(&mut client, &guarded("m-2", "die", own_only.clone()));
+    until("only the shell is left", || bench.file("left").exists());
+    until("the host knows", || client.status().unwrap().foreground == Some(false));
+    let (code, reason) = refused(&mut client, &guarded("m-3", "rm -rf .", own_only));
+    assert_eq!(code, RefusalCode::NotReady);
+    assert!(reason.contains("another program"), "{reason}");
+    assert_eq!(read(bench.file("shell")).unwrap(), b"");
+    bench.kill();
+}
+
+#[test]
+fn a_text_that_says_what_a_dialog_says_is_submitted_all_the_same() {
+    let bench = Bench::new();
+    let echo = "printf '\\033[2J\\033[H> why: Do you want it\\r\\n'";
+    bench.start(PTY, &format!("{RAW} printf '> '; head -c 20 > text; {echo}; cat > enter"));
+    let mut client = Client::connect(bench.dir()).unwrap();
+    let text = "why: Do you want it?";
+    send_until_taken(&mut client, &Message { settle_ms: 300, ..guarded("m-1", text, at_prompt()) });
+    until_typed(&mut client, "m-1");
+    until_read(&bench, "enter", b"\r");
+    // An Enter of its own for such a text, as when it is pressed again.
+    let keys = |id: &str, guard| Message { keys: true, ..guarded(id, "\r", guard) };
+    assert_eq!(refused(&mut client, &keys("m-2", at_prompt())).0, RefusalCode::NotReady);
+    client.message(&keys("m-3", Guard { standing: Some(text.into()), ..at_prompt() })).unwrap();
+    until_read(&bench, "enter", b"\r\r");
     bench.kill();
 }
 

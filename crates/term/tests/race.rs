@@ -101,8 +101,13 @@ fn converse(seed: u64) -> (String, String, u32) {
     let mut expected = String::new();
     let mut not_ready = 0;
     for round in 0..ROUNDS {
-        let guard =
-            Guard { shows: vec!["^>$".into()], hides: vec!["Do you want".into()], rows: 5, foreground: true };
+        let guard = Guard {
+            shows: vec!["^>$".into()],
+            hides: vec!["Do you want".into()],
+            rows: 5,
+            foreground: true,
+            standing: None,
+        };
         let message = Message {
             id: format!("m-{round}"),
             text: format!("<{round}>"),

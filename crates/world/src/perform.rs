@@ -8,16 +8,16 @@ use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
 use oarlock_core::playbook::relay::Ask;
 use oarlock_core::session::fact::{
-    Adopted, Brief, Fact, Farewell, Hold, How, LandWish, Trouble, Work, WorkspaceKind,
+    Adopted, Brief, Fact, Farewell, How, LandWish, Trouble, Work, WorkspaceKind,
 };
-use oarlock_core::session::{Activity, Checkout, Effect, PATHS_MAX, Run, Session};
+use oarlock_core::session::{Activity, Checkout, Effect, PATHS_MAX, Session};
 use oarlock_core::text;
 use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
 use crate::config::{self, Config};
 use crate::landing::{self, Follow, LandWant, LeftAlone};
-use crate::observe::screens::{Looker, Sight, View};
+use crate::observe::screens::{Looker, sight};
 use crate::observe::{Head, Inbox, Observer, Tell};
 use crate::relay;
 use crate::run::talk::Party;
@@ -175,6 +175,14 @@ impl World {
         let id = oarlock_core::ids::MessageId(format!("ask-{session}-{run}-{}", ask.word()));
         drop(self.deliver(session, run, &id, &words, mid_turn));
         vec![Fact::Asked { run, ask }]
+    }
+
+    /// Returns a message's text; none of one that is long gone.
+    fn text_of(&self, session: &SessionId, id: &oarlock_core::ids::MessageId) -> String {
+        let crew = self.engine.crew();
+        let messages = crew.sessions.get(session).map(|scope| scope.state.messages.as_slice());
+        let message = messages.unwrap_or_default().iter().find(|message| message.id == *id);
+        message.map(|message| message.text.clone()).unwrap_or_default()
     }
 
     /// Talks to a run; one of which nothing is known any more says nothing.
@@ -357,7 +365,8 @@ impl World {
                 Ok(self.deliver(session, *run, message, text, *mid_turn))
             }
             Effect::Press { run, message, number } => {
-                Ok(self.with_party(session, *run, |party| party.press(message, *number)))
+                let text = self.text_of(session, message);
+                Ok(self.with_party(session, *run, |party| party.press(message, *number, &text)))
             }
             Effect::Interrupt { run, message } => {
                 Ok(self.with_party(session, *run, |party| party.interrupt(message)))
@@ -427,23 +436,6 @@ impl Perform for World {
             self.watch.add(Watched { session: id.clone(), run: live.id, folder });
         }
     }
-}
-
-/// Returns the screen to look at: that of an agent held in a terminal whose interface its file can read.
-fn sight(session: &Session, folder: &Path, live: &Run) -> Option<Sight> {
-    let said = session.brief.as_ref().map(|brief| &brief.agent).filter(|said| said.hold == Hold::Terminal)?;
-    let agent = oarlock_agents::find(&said.name).filter(|agent| !agent.typing().ready.shows.is_empty())?;
-    let believed = match live.activity {
-        Activity::Idle | Activity::Failing(_) => Some(View::Prompt),
-        Activity::Working => Some(View::Busy),
-        Activity::RateLimited(_) if live.limit_shown => Some(View::Limited),
-        // Whatever it shows says more: that it shows the limit, or that an answer comes in.
-        Activity::RateLimited(_) => None,
-        Activity::Blocked(_) => Some(View::Dialog),
-        Activity::Asking(_) => Some(View::Question),
-        Activity::Unknown | Activity::Gone(_) => None,
-    };
-    Some(Sight { run: live.id, folder: folder.to_owned(), agent, believed })
 }
 
 /// Turns a trouble into the fact its effect expects.

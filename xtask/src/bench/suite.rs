@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::ground::{self, Daemon, Ground};
 use super::http::Http;
 use super::table::{self, Line, Measured};
-use super::{append, boot, feed, flood, idle, list, recover, spawn, spinners, thousand};
+use super::{append, boot, feed, flood, hook, idle, list, parse, recover, replay, spawn, spinners, thousand};
 
 /// A row: what it is called, what it measures, and what measures it.
 struct Row {
@@ -29,6 +29,9 @@ const ROWS: &[Row] = &[
     row("spawn", "16 agents running in a repository of 10,000 commits", spawn::sixteen),
     row("flood", "100 MB of terminal output through a host onto the disk", flood::run),
     row("spinners", "50 terminals that each draw a spinner at 10 Hz", spinners::run),
+    row("hook", "a hook's cost to its agent, and how soon its event is at a subscriber", hook::run),
+    row("replay", "50 terminals that draw an agent's recorded screens without rest", replay::run),
+    row("parse", "what agents print, read", parse::run),
     row("append", "durable facts a second", append::run),
     row("recover", "from kill -9 of the daemon to a correct ls, with 50 live hosts", recover::run),
     row("boot", "start with 100,000 facts in the log", boot::run),

@@ -239,6 +239,8 @@ fn a_verb_under_which_the_daemon_dies_is_answered_all_the_same() {
             assert!(output.status.success(), "{number}: {}", text(&output.stderr));
         }
     }
+    // The two of a round may come in either order.
+    crew.wait_output("shell", "heard: word-19-0.");
     let output = crew.wait_output("shell", "heard: word-19-1.");
     for word in (0..20).flat_map(|number| (0..2).map(move |which| format!("heard: word-{number}-{which}.\r")))
     {

@@ -63,6 +63,9 @@ pub struct Message {
     /// The run whose turn was interrupted for it.
     #[serde(default)]
     pub interrupted: Option<RunId>,
+    /// When a turn began while it was on its way: should it turn out to be typed, that turn took it up.
+    #[serde(default)]
+    pub turn_at: Option<Timestamp>,
 }
 
 impl Message {
@@ -82,6 +85,7 @@ impl Message {
             held: 0,
             pressed: 0,
             interrupted: None,
+            turn_at: None,
         }
     }
 
@@ -211,7 +215,7 @@ impl Session {
     fn taken_by(&self, run: &Run) -> Option<Timestamp> {
         let tells_of_turns = run.activity != Activity::Unknown;
         let (message, at) = self.messages.iter().rev().find_map(|message| match message.state {
-            MessageState::Typed(at) => Some((message, at)),
+            MessageState::Typed(at) if at >= run.started_at => Some((message, at)),
             _ => None,
         })?;
         // Enter is pressed again before anything else is typed behind it.
@@ -238,7 +242,7 @@ impl Session {
             (_, MessageState::Taken(_)) => return,
             (Receipt::Taken, _) => MessageState::Taken(at),
             (Receipt::Typed, MessageState::Typed(_)) => return,
-            (Receipt::Typed, _) => MessageState::Typed(at),
+            (Receipt::Typed, _) => message.turn_at.map_or(MessageState::Typed(at), MessageState::Taken),
         };
     }
 
@@ -247,11 +251,25 @@ impl Session {
         self.note_receipt(id, Receipt::Taken, self.clock);
     }
 
-    /// Takes in that the agent took up what was typed first.
-    pub(super) fn note_oldest_typed_taken(&mut self) {
-        let typed = self.messages.iter().find(|message| matches!(message.state, MessageState::Typed(_)));
-        if let Some(id) = typed.map(|message| message.id.clone()) {
-            self.note_taken(&id);
+    /// Takes in that a turn began: the agent took up what was typed first in this run. Where nothing is known to be typed,
+    /// that is what is on its way to it: a quick agent begins before the host's word for it is in the log, and any does when
+    /// the daemon dies in between.
+    pub(super) fn note_turn_began(&mut self) {
+        let Some(run) = self.live_run() else { return };
+        let (run, since, takes) = (run.id, run.started_at, self.takes_messages());
+        // What was typed to one that ended is taken up by none.
+        let is_typed = |message: &&Message| matches!(message.state, MessageState::Typed(at) if at >= since);
+        if let Some(id) = self.messages.iter().find(is_typed).map(|message| message.id.clone()) {
+            return self.note_taken(&id);
+        }
+        let clock = self.clock;
+        let Some(next) = self.messages.iter_mut().find(|message| message.is_waiting()) else { return };
+        let is_on_its_way = match next.state {
+            MessageState::InDoubt(to) => to == run,
+            _ => takes && next.not_before <= clock,
+        };
+        if is_on_its_way {
+            next.turn_at = Some(clock);
         }
     }
 
@@ -261,6 +279,7 @@ impl Session {
         let held = self.messages.iter_mut().find(|message| message.id == *id && message.is_waiting());
         if let Some(message) = held {
             message.attempts += 1;
+            message.turn_at = None;
             message.state = MessageState::Waiting;
             message.not_before = clock.plus_ms(RETRY_MS << message.held.min(HELD_DOUBLINGS_MAX));
             message.held += 1;
@@ -284,6 +303,7 @@ impl Session {
         }
         message.attempts += 1;
         message.failed += 1;
+        message.turn_at = None;
         if again && message.failed <= ATTEMPTS_MAX {
             message.state = MessageState::Waiting;
             message.not_before = clock.plus_ms(RETRY_MS << (message.failed - 1));

@@ -210,7 +210,7 @@ impl Session {
                         && (*observation == Observation::TurnStarted || run.activity == Activity::Idle)
                 }) =>
             {
-                self.note_oldest_typed_taken();
+                self.note_turn_began();
             }
             _ => {}
         }

@@ -173,11 +173,13 @@ impl Service<'_> {
         }
     }
 
-    /// Returns whether the child's own group is in the foreground of the terminal. None for pipes.
+    /// Returns whether the child's own group is in the foreground of the terminal, and not a shell of it that its agent left
+    /// behind. None for pipes.
     pub fn foreground(&self) -> Option<bool> {
         self.terminal.size()?;
         let group = self.terminal.foreground().map(|group| group.as_raw_nonzero().get().cast_unsigned());
-        Some(group.is_some() && group == self.identity.child.map(|child| child.pid))
+        let own = self.identity.child.map(|child| child.pid).filter(|own| group == Some(*own));
+        Some(own.is_some_and(|own| !self.below.is_gone(own)))
     }
 
     fn snapshot(&mut self) -> Result<Screen, String> {

@@ -106,7 +106,7 @@ impl Service<'_> {
         if self.terminal.size().is_none() {
             return Err((RefusalCode::BadGuard, super::answer::NO_SCREEN.to_owned()));
         }
-        Lookout::new(guard).map(Some).map_err(|reason| (RefusalCode::BadGuard, reason))
+        Lookout::new(guard, &message.text).map(Some).map_err(|reason| (RefusalCode::BadGuard, reason))
     }
 
     /// Returns whether this many bytes can be typed or can wait to be.
@@ -163,7 +163,7 @@ impl Service<'_> {
         {
             return not_ready("the child does not read its input");
         }
-        self.look(lookout, false).map_err(|misfit| (RefusalCode::NotReady, misfit.reason()))
+        self.look(lookout, lookout.is_enter).map_err(|misfit| (RefusalCode::NotReady, misfit.reason()))
     }
 
     /// Writes what is due. An Enter that is guarded is looked for first, and dropped when the screen does not fit.

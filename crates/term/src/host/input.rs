@@ -197,7 +197,7 @@ mod tests {
     fn a_guarded_write_waits_for_leave_and_what_follows_waits_for_it() {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
         let mut input = Input::default();
-        let guard = Some(Rc::new(Lookout::new(&crate::protocol::Guard::default()).unwrap()));
+        let guard = Some(Rc::new(Lookout::new(&crate::protocol::Guard::default(), "").unwrap()));
         let guarded = |bytes: &[u8]| Chunk { guard: guard.clone(), ..Chunk::plain(bytes.to_vec()) };
         input.push(Chunk::plain(b"text".to_vec()));
         input.push(Chunk { ends: Some(("m".into(), 4)), ..guarded(b"1") });

@@ -2,6 +2,7 @@
 //! It must not know who started it; everything it needs is in its directory.
 
 mod answer;
+mod below;
 mod delivery;
 mod detach;
 mod ending;

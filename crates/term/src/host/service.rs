@@ -1,6 +1,7 @@
 //! The host's loop: wait for something, do what it needs, wait again. It sleeps without a timeout unless something is
 //! pending, so an idle run costs nothing. What clients ask for is answered next door, in `answer`.
 
+use super::below::Below;
 use super::ending::Ending;
 use super::inbox::Inbox;
 use super::input::Input;
@@ -52,6 +53,8 @@ pub(super) struct Service<'a> {
     pub input: Input,
     pub viewers: Vec<Viewer>,
     pub ending: Ending,
+    /// Who was seen to work beneath a shell.
+    pub below: Below,
     pub screen: Option<KeptScreen>,
     /// Counts what viewers do, to know who did something last.
     pub activity: u64,
@@ -101,6 +104,7 @@ impl<'a> Service<'a> {
             input: Input::default(),
             viewers: Vec::new(),
             ending: Ending::new(tree, spec.grace_ms),
+            below: Below::default(),
             screen: None,
             activity: 0,
             resizes: 0,

@@ -64,8 +64,13 @@ pub struct Guard {
     /// How many lines are looked at: the lowest that are not blank. 0 means all of the screen.
     pub rows: u16,
     /// Whether the child's own process group has to be in the foreground of the terminal, so that nothing is typed into a
-    /// shell or an editor that took it over. Looked for again before Enter is pressed.
+    /// shell or an editor that took it over, nor into a shell that started the agent and outlived it. Looked for again
+    /// before Enter is pressed.
     pub foreground: bool,
+    /// For keys that submit a text typed earlier: that text. Its own words on the screen are then no dialog's. A host that
+    /// does not know of it takes them for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
 }
 
 /// What has become of a message.

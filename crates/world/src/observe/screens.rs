@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use oarlock_agents::Agent;
 use oarlock_agents::screen::Screen;
 use oarlock_core::ids::{RunId, SessionId};
-use oarlock_core::session::fact::{Fact, Observation, Showing, Source};
+use oarlock_core::session::fact::{Fact, Hold, Observation, Showing, Source};
+use oarlock_core::session::{Activity, Run, Session};
 use oarlock_term::{Screens, Seen};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tracing::{debug, warn};
@@ -290,4 +291,20 @@ impl Eyes {
             }
         }
     }
+}
+/// Returns the screen to look at: that of an agent held in a terminal whose interface its file can read.
+pub(crate) fn sight(session: &Session, folder: &Path, live: &Run) -> Option<Sight> {
+    let said = session.brief.as_ref().map(|brief| &brief.agent).filter(|said| said.hold == Hold::Terminal)?;
+    let agent = oarlock_agents::find(&said.name).filter(|agent| !agent.typing().ready.shows.is_empty())?;
+    let believed = match live.activity {
+        Activity::Idle | Activity::Failing(_) => Some(View::Prompt),
+        Activity::Working => Some(View::Busy),
+        Activity::RateLimited(_) if live.limit_shown => Some(View::Limited),
+        // Whatever it shows says more: that it shows the limit, or that an answer comes in.
+        Activity::RateLimited(_) => None,
+        Activity::Blocked(_) => Some(View::Dialog),
+        Activity::Asking(_) => Some(View::Question),
+        Activity::Unknown | Activity::Gone(_) => None,
+    };
+    Some(Sight { run: live.id, folder: folder.to_owned(), agent, believed })
 }

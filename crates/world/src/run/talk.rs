@@ -24,6 +24,10 @@ const SETTLE_FROM_BYTES: usize = 256;
 const SETTLE_SHORT_MS: u32 = 80;
 /// Times a host that lives is asked for a message before its fate counts as unknown: handles may run out for a moment.
 const SEEKS_MAX: u32 = 3;
+/// Looks for the moment to press Enter again: a dialog that is up passes, and there are only a few presses.
+const PRESS_LOOKS_MAX: u32 = 5;
+/// Pause before the next of them.
+const PRESS_AGAIN: Duration = Duration::from_millis(500);
 /// Pause before a host is asked again.
 const SEEK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two keys: programs take an Esc and what follows within some ten milliseconds for one key.
@@ -147,12 +151,16 @@ impl Party<'_> {
         self.give(&Message { id: id.0.clone(), text, submit: true, settle_ms, guard, ..Message::default() })
     }
 
-    /// Presses Enter once more, unless a dialog would take it for its answer.
-    pub(crate) fn press(&self, id: &MessageId, number: u32) -> Vec<Fact> {
-        let ready = self.agent.typing().ready;
-        // What was typed stands where the empty prompt would.
-        let no_dialog = screen::Guard { shows: vec![], ..ready };
-        drop(self.keys(format!("{id}.enter.{number}"), "\r", guard(&no_dialog)));
+    /// Presses Enter once more for a text that stands at the prompt, unless a dialog would take it for its answer.
+    pub(crate) fn press(&self, id: &MessageId, number: u32, text: &str) -> Vec<Fact> {
+        // The host demands the prompt only of a text that says what dialogs say.
+        let standing = Some(text::clean(text));
+        let guard = guard(&self.agent.typing().ready).map(|guard| Guard { standing, ..guard });
+        for _ in 0..PRESS_LOOKS_MAX {
+            let pressed = self.keys(format!("{id}.enter.{number}"), "\r", guard.clone());
+            let Err(ClientError::Refused { code: RefusalCode::NotReady, .. }) = pressed else { break };
+            std::thread::sleep(PRESS_AGAIN);
+        }
         vec![Fact::Pressed { message: id.clone(), number }]
     }
 
@@ -228,7 +236,13 @@ fn not_ready() -> ClientError {
 /// Returns the host's guard; `None` for an agent whose screen is not known.
 fn guard(of: &screen::Guard) -> Option<Guard> {
     let known = !of.shows.is_empty() || !of.hides.is_empty();
-    known.then(|| Guard { shows: of.shows.clone(), hides: of.hides.clone(), rows: of.rows, foreground: true })
+    known.then(|| Guard {
+        shows: of.shows.clone(),
+        hides: of.hides.clone(),
+        rows: of.rows,
+        foreground: true,
+        standing: None,
+    })
 }
 
 /// Asks the host whether it took a message, again and again while it lives and does not answer.

@@ -1,0 +1,58 @@
+//! An agent that a shell of the run's own started: a wrapper script, say. When it dies, the shell has the terminal, in the same
+//! process group, beneath the agent's last picture. It must not know what is typed.
+
+use crate::process;
+use std::cell::Cell;
+use std::fs::{read_link, read_to_string};
+use std::path::{Path, PathBuf};
+
+/// Programs that run what is typed to them.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "busybox"];
+
+/// The one that was seen below a shell, by id and start time.
+#[derive(Default)]
+pub(super) struct Below(Cell<Option<(u32, u64)>>);
+
+impl Below {
+    /// Returns whether whoever was seen to share the terminal with the child, a shell, is gone, and nobody came in its place.
+    /// A shell that nobody was seen below may be the agent itself.
+    pub fn is_gone(&self, child: u32) -> bool {
+        let lives = |(pid, start)| process::is_alive(pid, start).unwrap_or(true);
+        if self.0.get().is_some_and(lives) {
+            return false;
+        }
+        let seen = self.0.get().is_some();
+        if !seen && !is_shell(child) {
+            return false;
+        }
+        match sharer(child) {
+            Some(found) => {
+                self.0.set(Some(found));
+                false
+            }
+            None => seen,
+        }
+    }
+}
+
+fn is_shell(pid: u32) -> bool {
+    let program = read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    SHELLS.contains(&name.trim_end_matches(" (deleted)"))
+}
+
+/// Returns a process that the child started and that reads the same terminal.
+fn sharer(child: u32) -> Option<(u32, u64)> {
+    let input = |pid: u32| read_link(format!("/proc/{pid}/fd/0")).ok();
+    let terminal: PathBuf = input(child)?;
+    let tasks = std::fs::read_dir(Path::new("/proc").join(child.to_string()).join("task")).ok()?;
+    let started = tasks.flatten().filter_map(|task| read_to_string(task.path().join("children")).ok());
+    let pids: Vec<u32> = started
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .collect();
+    let reads = pids.into_iter().filter(|pid| input(*pid).as_ref() == Some(&terminal));
+    reads
+        .filter_map(|pid| process::stat(pid).ok()?)
+        .find(process::Stat::is_alive)
+        .map(|one| (one.pid, one.start_time))
+}
