@@ -128,8 +128,13 @@ fn nothing_is_typed_into_a_shell_that_its_agent_left_behind() {
     let bench = Bench::new();
     // No job control: the agent is in the shell's own group, and its prompt stays on the screen.
     let agent =
-        "printf '> '; while read -r line; do echo $line >> heard; [ $line = die ] && kill -9 $$; done";
-    bench.start(PTY, &format!("stty -echo; sh -c '{agent}'; touch left; cat > shell"));
+        "printf \"> \"; while read -r line; do echo $line >> heard; [ $line = die ] && kill -9 $$; done";
+    bench.start(
+        PTY,
+        &format!(
+            "stty -echo; sh -c '{agent}'; touch shell left; while read -r line; do echo $line >> shell; done"
+        ),
+    );
     let mut client = Client::connect(bench.dir()).unwrap();
     let own_only = Guard { foreground: true, ..at_prompt() };
     send_until_taken(&mut client, &guarded("m-1", "live", own_only.clone()));

@@ -9,30 +9,27 @@ use std::path::{Path, PathBuf};
 /// Programs that run what is typed to them.
 const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "busybox"];
 
-/// The one that was seen below a shell, by id and start time.
+/// The one that showed its prompt below a shell, by id and start time.
 #[derive(Default)]
 pub(super) struct Below(Cell<Option<(u32, u64)>>);
 
 impl Below {
-    /// Returns whether whoever was seen to share the terminal with the child, a shell, is gone, and nobody came in its place.
-    /// A shell that nobody was seen below may be the agent itself.
-    pub fn is_gone(&self, child: u32) -> bool {
-        let lives = |(pid, start)| process::is_alive(pid, start).unwrap_or(true);
-        if self.0.get().is_some_and(lives) {
-            return false;
-        }
-        let seen = self.0.get().is_some();
-        if !seen && !is_shell(child) {
-            return false;
-        }
-        match sharer(child) {
-            Some(found) => {
-                self.0.set(Some(found));
-                false
-            }
-            None => seen,
+    /// Notes who shares the terminal with the child, a shell, at the moment that a prompt is shown: the prompt is theirs. Where
+    /// nobody does, the shell is the agent itself, whatever it starts between two prompts.
+    pub fn shows_prompt(&self, child: u32) {
+        if is_shell(child) && !self.0.get().is_some_and(lives) {
+            self.0.set(sharer(child));
         }
     }
+
+    /// Returns whether whoever showed its prompt is gone, and nobody came in its place.
+    pub fn is_gone(&self, child: u32) -> bool {
+        self.0.get().is_some_and(|seen| !lives(seen)) && sharer(child).is_none()
+    }
+}
+
+fn lives((pid, start): (u32, u64)) -> bool {
+    process::is_alive(pid, start).unwrap_or(true)
 }
 
 fn is_shell(pid: u32) -> bool {

@@ -163,7 +163,12 @@ impl Service<'_> {
         {
             return not_ready("the child does not read its input");
         }
-        self.look(lookout, lookout.is_enter).map_err(|misfit| (RefusalCode::NotReady, misfit.reason()))
+        self.look(lookout, lookout.is_enter).map_err(|misfit| (RefusalCode::NotReady, misfit.reason()))?;
+        let child = self.identity.child.map(|child| child.pid);
+        if let Some(child) = child.filter(|_| lookout.foreground && !lookout.is_enter) {
+            self.below.shows_prompt(child);
+        }
+        Ok(())
     }
 
     /// Writes what is due. An Enter that is guarded is looked for first, and dropped when the screen does not fit.
