@@ -225,7 +225,13 @@ impl Session {
         }
         let Some(run) = self.runs.last_mut().filter(|run| run.ended.is_none()) else { return };
         run.note_evidence(source, observation, at);
-        if let Some(activity) = run.activity_by(observation, at) {
+        // One that is up, speaks a protocol and was told nothing first has nothing to begin with: it may be told something.
+        let is_ready = matches!(observation, Observation::Started { .. })
+            && source == Source::Protocol
+            && !run.told
+            && run.activity == Activity::Unknown;
+        let activity = run.activity_by(observation, at).or(is_ready.then_some(Activity::Idle));
+        if let Some(activity) = activity {
             if !matches!(activity, Activity::Blocked(_) | Activity::Asking(_)) {
                 run.ask = None;
             }
