@@ -128,8 +128,8 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Nothing is lost, doubled or typed to a dialog or a shell; but now and then a message to an agent that puts up dialogs stays
-/// "delivered" although the agent took it up, and the voice that follows it gives up.
+/// Now and then a message to an agent that puts up dialogs stays "delivered", and the voice that follows it gives up before
+/// anything is judged: such a run does not show that nothing is lost.
 #[test]
 #[ignore = "a receipt stays behind now and then: cargo nextest run -p oarlock --test storm --run-ignored all"]
 fn every_message_of_a_storm_arrives_whole_once_and_in_order_or_its_receipt_says_otherwise() {
