@@ -58,8 +58,8 @@ pub const RETRY_MS: u64 = 1_000;
 /// an agent that never does is not waited for.
 pub const TAKEN_WAIT_MS: u64 = 5_000;
 /// Enters pressed again for a message that nothing was seen to take up: one is swallowed now and then, three in a row are not;
-/// a daemon that dies may take as many with it.
-pub const PRESSES_MAX: u32 = 6;
+/// a daemon that dies may take one with it. Four are half a minute, which the next message waits.
+pub const PRESSES_MAX: u32 = 4;
 /// How long an agent that was told something first may show its prompt before it begins, in milliseconds: the slowest draw
 /// theirs ten seconds before they are ready.
 pub const PROMPT_STANDS_MS: u64 = 15_000;

@@ -9,9 +9,10 @@ use oarlock_core::crew::{Crew, Line};
 use oarlock_core::ids::{SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Machine, SETTLED_MAX, Scope};
 use oarlock_core::playbook::relay::{self, LegEnd};
-use oarlock_core::session::fact::{Claim, Fact};
+use oarlock_core::session::fact::{Claim, Fact, Hold};
 use oarlock_core::session::{
-    Activity, Effect, MESSAGES_KEPT, MessageState, Outcome, REQUESTS_KEPT, RUNS_KEPT, Session, Workspace,
+    Activity, Effect, MESSAGES_KEPT, MessageState, Outcome, PRESSES_MAX, REQUESTS_KEPT, RUNS_KEPT, Session,
+    Workspace,
 };
 use oarlock_core::status::{Status, status};
 use oarlock_engine::{Job, Lane, QUICK_MAX, SLOW_MAX, Stamped};
@@ -89,6 +90,7 @@ pub const ALL: &[(&str, Invariant)] = named![
     nothing_lands_after_it_was_let_go,
     never_typed_twice,
     never_handed_to_a_blocked_agent,
+    nothing_is_typed_over_what_stands,
     never_typed_into_an_ended_run,
     an_enter_answers_no_dialog,
     an_answer_is_given_once,
@@ -236,6 +238,24 @@ pub fn never_handed_to_a_blocked_agent(view: &View<'_>) -> Result<(), String> {
         let live = state(view, &job.session).and_then(Session::live_run).filter(|live| live.id == *run);
         let blocked = live.is_some_and(|live| matches!(live.activity, Activity::Blocked(_)));
         ensure(!blocked, || format!("{} {} goes to a blocked agent", job.session, job.key))
+    })
+}
+
+/// Nothing is typed between two turns into a terminal in which a text stands that an Enter may still submit: it would be wiped.
+pub fn nothing_is_typed_over_what_stands(view: &View<'_>) -> Result<(), String> {
+    view.handed.iter().try_for_each(|job| {
+        let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
+        let Some(session) = state(view, &job.session) else { return Ok(()) };
+        let Some(live) = session.live_run().filter(|live| live.id == *run) else { return Ok(()) };
+        let in_terminal = session.brief.as_ref().is_some_and(|brief| brief.agent.hold == Hold::Terminal);
+        let at_prompt = in_terminal && matches!(live.activity, Activity::Idle | Activity::Failing(_));
+        let typed = session
+            .messages
+            .iter()
+            .rev()
+            .find(|message| matches!(message.state, MessageState::Typed(at) if at >= live.started_at));
+        let stands = typed.filter(|message| at_prompt && message.pressed < PRESSES_MAX);
+        ensure(stands.is_none(), || format!("{} {} is typed over {stands:?}", job.session, job.key))
     })
 }
 

@@ -53,6 +53,8 @@ pub enum Sabotage {
     GivesTooMany,
     /// The driver gives a message to a run whose permission dialog is up.
     GivesToBlocked,
+    /// The driver gives a message to a run that has one typed and not taken up.
+    GivesOver,
     /// The driver forgets the notes of started effects when it restarts.
     ForgetsStarted,
     /// A retried request reaches the engine under another id.

@@ -8,7 +8,7 @@ use oarlock_core::crew::{Crew, Line, Request};
 use oarlock_core::ids::{RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Scope};
 use oarlock_core::session::fact::{Author, Fact};
-use oarlock_core::session::{Effect, Session};
+use oarlock_core::session::{Activity, Effect, Message, MessageState, Session};
 use oarlock_engine::{Engine, Input, Job, NoAnswer, Stamped, Step};
 
 use crate::invariants::{self, Reply, Rest, View};
@@ -355,6 +355,14 @@ impl Scenario {
                     leg.phase = 1;
                 }
             }
+        }
+        if self.setting_is(Sabotage::GivesOver) {
+            let over = self.crew().sessions.iter().find_map(|(id, scope)| {
+                let run = scope.state.live_run().filter(|run| run.activity == Activity::Idle)?;
+                let is_typed = |message: &Message| matches!(message.state, MessageState::Typed(_));
+                scope.state.messages.iter().any(is_typed).then(|| (id.clone(), run.id))
+            });
+            handed.extend(over.map(|(session, run)| uninvited_message(session, run)));
         }
         if self.setting_is(Sabotage::GivesToBlocked) {
             let blocked = self.crew().sessions.iter().find_map(|(id, scope)| {

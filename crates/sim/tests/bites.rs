@@ -24,6 +24,7 @@ const BITES: &[(&str, Sabotage)] = &[
     ("never_typed_twice", Sabotage::TypesTwice),
     ("never_typed_twice", Sabotage::ForgetsStarted),
     ("never_handed_to_a_blocked_agent", Sabotage::GivesToBlocked),
+    ("nothing_is_typed_over_what_stands", Sabotage::GivesOver),
     ("never_typed_into_an_ended_run", Sabotage::TypesIntoTheDead),
     ("an_enter_answers_no_dialog", Sabotage::PressesInDialogs),
     ("an_answer_is_given_once", Sabotage::AnswersAgain),

@@ -112,7 +112,7 @@ impl Session {
                     Effect::Interrupt { run: run.id, message: message.id.clone() },
                 );
             }
-            (MessageState::Waiting, Some(run)) if self.may_deliver(run, message) => {
+            (MessageState::Waiting, Some(run)) if self.may_deliver(run, message) && !self.stands(run) => {
                 if self.clock < message.not_before {
                     return decision.wake_at(message.not_before, "retry message");
                 }
@@ -154,7 +154,7 @@ impl Session {
     /// Tells whether Enter may be pressed again for what was typed into a terminal: nothing was seen to take it up.
     fn presses(&self, run: &Run) -> bool {
         let in_terminal = self.brief.as_ref().is_some_and(|brief| brief.agent.hold == Hold::Terminal);
-        in_terminal && run.activity == Activity::Idle
+        in_terminal && matches!(run.activity, Activity::Idle | Activity::Failing(_))
     }
 
     /// Wants Enter pressed again for a message that was typed and that nothing was seen to take up.
@@ -162,11 +162,8 @@ impl Session {
         let Some(run) = self.live_run().filter(|run| self.presses(run) && self.halt.is_none()) else {
             return;
         };
-        let last = self.messages.iter().rev().find_map(|message| match message.state {
-            MessageState::Typed(at) if message.pressed < PRESSES_MAX => Some((message, at)),
-            _ => None,
-        });
-        let Some((message, typed_at)) = last.filter(|(_, at)| *at >= run.started_at) else { return };
+        let last = self.last_typed(run).filter(|(message, _)| message.pressed < PRESSES_MAX);
+        let Some((message, typed_at)) = last else { return };
         let due = typed_at.plus_ms(TAKEN_WAIT_MS * u64::from(message.pressed + 1));
         if self.clock < due {
             return decision.wake_at(due, "the last message taken up");
@@ -210,17 +207,26 @@ impl Session {
         }
     }
 
+    /// Returns the last message that was typed in this run and that nothing was seen to take up.
+    fn last_typed(&self, run: &Run) -> Option<(&Message, Timestamp)> {
+        self.messages.iter().rev().find_map(|message| match message.state {
+            MessageState::Typed(at) if at >= run.started_at => Some((message, at)),
+            _ => None,
+        })
+    }
+
+    /// Tells whether a text stands at the prompt that an Enter may still submit: the next message would wipe it.
+    fn stands(&self, run: &Run) -> bool {
+        self.presses(run) && self.last_typed(run).is_some_and(|(last, _)| last.pressed < PRESSES_MAX)
+    }
+
     /// Returns until when the next message waits for the last one to be taken up: an agent that tells of its turns is
     /// about to begin one.
     fn taken_by(&self, run: &Run) -> Option<Timestamp> {
         let tells_of_turns = run.activity != Activity::Unknown;
-        let (message, at) = self.messages.iter().rev().find_map(|message| match message.state {
-            MessageState::Typed(at) if at >= run.started_at => Some((message, at)),
-            _ => None,
-        })?;
-        // Enter is pressed again before anything else is typed behind it.
-        let waits = if self.presses(run) { message.pressed.max(1) + 1 } else { 1 };
-        tells_of_turns.then(|| at.plus_ms(TAKEN_WAIT_MS * u64::from(waits)))
+        let waits = if self.presses(run) { PRESSES_MAX + 1 } else { 1 };
+        let (_, at) = self.last_typed(run).filter(|_| tells_of_turns)?;
+        Some(at.plus_ms(TAKEN_WAIT_MS * u64::from(waits)))
     }
 
     /// Takes in that a message was queued.
@@ -251,15 +257,18 @@ impl Session {
         self.note_receipt(id, Receipt::Taken, self.clock);
     }
 
-    /// Takes in that a turn began: the agent took up what was typed first in this run. Where nothing is known to be typed,
-    /// that is what is on its way to it: a quick agent begins before the host's word for it is in the log, and any does when
+    /// Takes in that a turn began: the agent took up what was typed first in this run, past what was given up, which the next
+    /// one took the place of. Where nothing is known to be typed, that is what is on its way to it: a quick agent begins before the host's word for it is in the log, and any does when
     /// the daemon dies in between.
     pub(super) fn note_turn_began(&mut self) {
         let Some(run) = self.live_run() else { return };
         let (run, since, takes) = (run.id, run.started_at, self.takes_messages());
         // What was typed to one that ended is taken up by none.
         let is_typed = |message: &&Message| matches!(message.state, MessageState::Typed(at) if at >= since);
-        if let Some(id) = self.messages.iter().find(is_typed).map(|message| message.id.clone()) {
+        let mut typed = self.messages.iter().filter(is_typed);
+        let stands = |message: &&Message| message.pressed < PRESSES_MAX;
+        if let Some(message) = typed.clone().find(stands).or(typed.next_back()) {
+            let id = message.id.clone();
             return self.note_taken(&id);
         }
         let clock = self.clock;
