@@ -150,7 +150,7 @@ fn settings(launch: &Launch<'_>) -> Vec<String> {
 
 /// Its own mode for work in a workspace keeps git's folder read-only, so that no work could be committed.
 fn writable(launch: &Launch<'_>) -> [String; 2] {
-    let git: Vec<String> = launch.git_dirs.iter().map(|dir| format!(",{}=\"write\"", toml(dir))).collect();
+    let git: Vec<String> = launch.writes.iter().map(|dir| format!(",{}=\"write\"", toml(dir))).collect();
     let roots = r#"":workspace_roots"={"."="write",".git/**"="write"}"#;
     let files = format!("{{\":root\"=\"read\",{roots},\":tmpdir\"=\"write\"{}}}", git.concat());
     ["default_permissions=\"oarlock\"".into(), format!("permissions.oarlock.filesystem={files}")]
@@ -210,7 +210,7 @@ mod tests {
             permissions: Permissions::AcceptEdits,
             rules: "Be \"brief\".\nAlways.\u{7f}",
             args: &args,
-            git_dirs: &["/src/main/.git".to_owned()],
+            writes: &["/src/main/.git".to_owned()],
             prompt: "-x \"it's\"\nmore",
             ..launch(Hold::Terminal)
         };

@@ -17,9 +17,9 @@ pub struct Launch<'a> {
     pub version: Option<Version>,
     /// The workspace's absolute path. It is the working directory.
     pub workspace: &'a str,
-    /// Absolute paths of folders outside the workspace that git writes to when work is committed in it: of a linked worktree
-    /// its own and the repository's; none of a clone. Agents with a sandbox of their own must be let into them.
-    pub git_dirs: &'a [String],
+    /// Absolute paths of folders outside the workspace that are written to from it: git's, when work is committed in a linked
+    /// worktree, and where a leg of a relay leaves its baton. Agents with a sandbox of their own must be let into them.
+    pub writes: &'a [String],
     /// The run's own folder, absolute: files for this run alone go there.
     pub folder: &'a str,
     /// What the agent is told first; empty for nothing.

@@ -7,7 +7,7 @@ use crate::launch::Launch;
 /// Returns a launch of which nothing is said but what every one has.
 pub fn launch(hold: Hold) -> Launch<'static> {
     Launch {
-        git_dirs: &[],
+        writes: &[],
         hold,
         program: "/bin/agent",
         version: None,

@@ -63,7 +63,7 @@ struct Kept {
     permissions: Permissions,
     rules: String,
     args: Vec<String>,
-    git_dirs: Vec<String>,
+    writes: Vec<String>,
     oarlock: String,
     is_root: bool,
 }
@@ -85,7 +85,7 @@ impl Turns {
             permissions: launch.permissions,
             rules: launch.rules.into(),
             args: launch.args.to_vec(),
-            git_dirs: launch.git_dirs.to_vec(),
+            writes: launch.writes.to_vec(),
             oarlock: launch.oarlock.into(),
             is_root: launch.is_root,
         };
@@ -128,7 +128,7 @@ impl Turns {
             rules: &kept.rules,
             args: &kept.args,
             command: None,
-            git_dirs: &kept.git_dirs,
+            writes: &kept.writes,
             oarlock: &kept.oarlock,
             is_root: kept.is_root,
         };
@@ -239,7 +239,7 @@ mod tests {
 
     fn turns(way: Way) -> Turns {
         let launch = Launch {
-            git_dirs: &[],
+            writes: &[],
             hold: Hold::Protocol,
             program: "agent",
             version: None,

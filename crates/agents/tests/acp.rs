@@ -31,7 +31,7 @@ fn samples() -> Vec<PathBuf> {
 fn driver(agent: &str, settings: &[(&str, &str)]) -> Box<dyn Driver> {
     let set = |key: &str| settings.iter().find(|(found, _)| *found == key).map(|(_, value)| *value);
     let launch = Launch {
-        git_dirs: &[],
+        writes: &[],
         hold: Hold::Acp,
         program: agent,
         version: None,

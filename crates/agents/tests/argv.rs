@@ -11,7 +11,7 @@ const NEW: &str = "11111111-2222-4333-8444-555555555555";
 
 fn launch(prompt: &str) -> Launch<'_> {
     Launch {
-        git_dirs: &[],
+        writes: &[],
         hold: Hold::Terminal,
         program: "/bin/agent",
         version: None,

@@ -15,7 +15,7 @@ const ARGUMENT_MAX: usize = 128 * 1024 - 1;
 
 fn launch(agent: &dyn Agent, hold: Hold) -> Launch<'static> {
     Launch {
-        git_dirs: &[],
+        writes: &[],
         hold,
         program: agent.programs().first().copied().unwrap_or_default(),
         version: None,

@@ -164,7 +164,7 @@ fn tell(driver: &mut dyn Driver, word: &str) -> Vec<oarlock_agents::drive::Step>
 
 fn launch<'a>(agent: &str, conversation: Option<&'a str>) -> Launch<'a> {
     Launch {
-        git_dirs: &[],
+        writes: &[],
         hold: Hold::Protocol,
         program: if agent == "codex" { "codex" } else { "claude" },
         version: None,

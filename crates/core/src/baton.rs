@@ -171,8 +171,8 @@ fn is_path(span: &str) -> bool {
 pub struct Known {
     /// The phase it worked on, counted from 1, and its title.
     pub phase: (u32, String),
-    /// Subjects of the commits it made, the oldest first, with their short ids.
-    pub commits: Vec<(String, String)>,
+    /// The commits it made, the oldest first: short id and subject.
+    pub commits: Vec<String>,
     /// Paths changed and not committed.
     pub dirty: Vec<String>,
     /// How it ended, in one sentence.
@@ -193,12 +193,7 @@ pub fn derive(known: &Known) -> String {
         "## Done".to_string(),
     ];
     // Each part has its share of the page.
-    part(
-        &mut lines,
-        known.commits.iter().map(|(oid, subject)| format!("- {oid} {subject}")),
-        12,
-        "No commit.",
-    );
+    part(&mut lines, known.commits.iter().map(|commit| format!("- {commit}")), 12, "No commit.");
     lines.extend([String::new(), "## Changed and not committed".to_string()]);
     part(&mut lines, known.dirty.iter().map(|path| format!("- {path}")), 10, "Nothing.");
     if !known.last_words.is_empty() {
@@ -283,7 +278,7 @@ mod tests {
     fn a_derived_baton_is_a_baton() {
         let known = Known {
             phase: (2, "Parser ".repeat(30)),
-            commits: (0..50).map(|n| (format!("{n:07x}"), "Wörter ".repeat(40))).collect(),
+            commits: (0..50).map(|n| format!("{n:07x} {}", "Wörter ".repeat(40))).collect(),
             dirty: (0..50).map(|n| format!("src/{n}/{}.rs", "日本".repeat(90))).collect(),
             ended: "signal 9 ended it.".into(),
             last_words: "and so\nI said".into(),

@@ -2,7 +2,7 @@
 //!
 //! It must not decide anything: what is wanted comes as an effect, what was seen goes back as facts.
 
-mod digest;
+pub(crate) mod digest;
 mod environment;
 pub mod inbox;
 pub mod program;

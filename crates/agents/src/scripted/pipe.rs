@@ -252,7 +252,7 @@ mod tests {
 
     fn pipe() -> Pipe {
         Pipe::new(&Launch {
-            git_dirs: &[],
+            writes: &[],
             hold: Hold::Protocol,
             program: "",
             version: None,

@@ -19,7 +19,7 @@ use crate::out;
 /// for you to land. The plan is kept: an edit of its file is shown, and changes nothing.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  oarlock relay plan.md --agent claude-code --permissions accept-edits\n  oarlock relay plan.md --check\n  oarlock relay plan.md --agent claude-code,codex --budget 80k --legs 20 --time 6h --money 25"
+    after_help = "Examples:\n  oarlock relay plan.md --agent claude-code\n  oarlock relay plan.md --check\n  oarlock relay plan.md --agent claude-code,codex --budget 80k --legs 20 --time 6h --money 25"
 )]
 pub struct Relay {
     /// The plan: Markdown or text with phases; - reads standard input

@@ -136,7 +136,7 @@ fn launch(hold: Hold, how: u8) -> Launch<'static> {
         program: "/bin/agent",
         version: None,
         workspace: "/src/app",
-        git_dirs: &[],
+        writes: &[],
         folder: "/runs/1",
         prompt: "",
         prompt_file: "/runs/1/prompt",

@@ -49,7 +49,7 @@ pub struct BridgeSpec {
     pub command: Option<String>,
     /// The git folders outside of the workspace that a commit in it writes to.
     #[serde(default)]
-    pub git_dirs: Vec<String>,
+    pub writes: Vec<String>,
     /// The path of oarlock's own program.
     pub oarlock: String,
 }
@@ -74,7 +74,7 @@ impl BridgeSpec {
             rules: launch.rules.into(),
             args: launch.args.to_vec(),
             command: owned(launch.command),
-            git_dirs: launch.git_dirs.to_vec(),
+            writes: launch.writes.to_vec(),
             oarlock: launch.oarlock.into(),
         }
     }
@@ -97,7 +97,7 @@ impl BridgeSpec {
             rules: &self.rules,
             args: &self.args,
             command: self.command.as_deref(),
-            git_dirs: &self.git_dirs,
+            writes: &self.writes,
             oarlock: &self.oarlock,
             is_root: rustix::process::getuid().is_root(),
         }
@@ -164,7 +164,7 @@ mod tests {
             rules: "be kind",
             args: &["-x".to_owned()],
             command: Some("true"),
-            git_dirs: &["/src/.git".to_owned()],
+            writes: &["/src/.git".to_owned()],
             oarlock: "/bin/oarlock",
             is_root: rustix::process::getuid().is_root(),
         };

@@ -10,16 +10,14 @@ use oarlock_core::baton::{self, BYTES_MAX, Fault, Known, Statements};
 use oarlock_core::ids::Oid as CoreOid;
 use oarlock_core::playbook::relay::{Close, Closed};
 use oarlock_core::session::fact::Trouble;
-use oarlock_core::text;
 use rustix::fs::OFlags;
 
 use crate::git::{Git, Oid, read};
+use crate::run::digest;
 use crate::trouble;
 
-use super::{baton_file, digest};
+use super::baton_file;
 
-/// Commits looked at; a leg that made more is told by its last ones.
-const COMMITS_MAX: usize = 200;
 /// Bytes of a plan's file that are read to see whether it was edited: more than a plan may have.
 const PLAN_READ_MAX: u64 = 8 << 20;
 
@@ -29,9 +27,9 @@ pub(crate) fn close(close: &Close, run: &Path) -> Result<Closed, Trouble> {
     let git = Git::at(workspace);
     let failed = |error| trouble::error("git_failed", "What the leg left could not be read", &error);
     let head = read::commit(&git, "HEAD").map_err(failed)?;
-    let range = format!("{}..HEAD", close.head_before);
-    let commits = log(&git, &range);
-    let dirty = dirty(&git);
+    let commits = digest::commits(workspace, close.head_before.as_str());
+    let dirty: Vec<String> =
+        digest::uncommitted(workspace).iter().filter_map(|line| line.get(3..)).map(str::to_owned).collect();
     let (text, mut faults) = match baton_of(run) {
         Err(fault) => (None, vec![fault]),
         Ok(bytes) => match baton::read(&bytes, close.phases) {
@@ -95,22 +93,6 @@ fn held_against(git: &Git, workspace: &Path, statements: &Statements, head: Opti
     commits.chain(files.map(|path| Fault::NoSuchFile(path.clone()))).collect()
 }
 
-/// Returns commits of a range, newest first: short id and subject.
-pub(super) fn log(git: &Git, range: &str) -> Vec<(String, String)> {
-    let max = format!("--max-count={COMMITS_MAX}");
-    let log = git.reads("list commits").args(["log", "--format=%h %s", &max, range, "--"]).run();
-    let text = log.map(|answer| answer.text().to_string()).unwrap_or_default();
-    let split =
-        |line: &str| line.split_once(' ').map(|(oid, subject)| (oid.to_owned(), text::line(subject, 120)));
-    text.lines().filter_map(split).collect()
-}
-
-fn dirty(git: &Git) -> Vec<String> {
-    let status = git.reads("list changes").args(["status", "--porcelain"]).run();
-    let text = status.map(|answer| answer.text().to_string()).unwrap_or_default();
-    text.lines().filter_map(|line| line.get(3..)).map(|path| text::line(path, 120)).collect()
-}
-
 /// Tells whether the file the plan came from says something else by now. One that is gone says nothing.
 fn is_edited(close: &Close) -> bool {
     let read = || -> io::Result<Vec<u8>> {
@@ -118,5 +100,5 @@ fn is_edited(close: &Close) -> bool {
         fs::File::open(&close.source)?.take(PLAN_READ_MAX).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    !close.source.is_empty() && read().is_ok_and(|bytes| digest(&bytes) != close.plan)
+    !close.source.is_empty() && read().is_ok_and(|bytes| super::digest(&bytes) != close.plan)
 }

@@ -48,20 +48,22 @@ fn section(prompt: &mut String, title: &str, lines: &[String], max: usize) {
     }
 }
 
-pub(super) fn commits(workspace: &Path, base: &str) -> Vec<String> {
+/// Returns the commits made since a base, newest first: short id and subject.
+pub(crate) fn commits(workspace: &Path, base: &str) -> Vec<String> {
     let range = format!("{base}..HEAD");
     // One more than is named, and then some: a count of all of them is not worth reading them.
     let log = Git::at(workspace).reads("list commits").args([
         "log",
         "--format=%h %s",
-        "--max-count=100",
+        "--max-count=1000",
         &range,
         "--",
     ]);
     log.run().map(|answer| answer.text().lines().map(str::to_owned).collect()).unwrap_or_default()
 }
 
-fn uncommitted(workspace: &Path) -> Vec<String> {
+/// Returns what is changed and not committed, as git tells it: two letters and a path.
+pub(crate) fn uncommitted(workspace: &Path) -> Vec<String> {
     let status = Git::at(workspace).reads("list changes").args(["status", "--porcelain"]).run();
     status.map(|answer| answer.text().lines().map(str::to_owned).collect()).unwrap_or_default()
 }

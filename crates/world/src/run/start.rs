@@ -83,7 +83,10 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
     let (folder, prompt_path) = (around.folder.to_string_lossy(), prompt_file.to_string_lossy());
     let (oarlock, program) = (around.oarlock.to_string_lossy(), program.unwrap_or_default());
     let new_conversation = conversation_of(around.session, want.run);
-    let git_dirs = git_dirs(Path::new(want.workspace));
+    let mut writes = git_dirs(Path::new(want.workspace));
+    if want.leg.is_some() {
+        writes.push(inbox::folder(around.folder).to_string_lossy().into_owned());
+    }
     let launch = Launch {
         hold: said.hold,
         program: &program.to_string_lossy(),
@@ -99,7 +102,7 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         rules: &said.rules,
         args: &said.args,
         command: said.command.as_deref(),
-        git_dirs: &git_dirs,
+        writes: &writes,
         oarlock: &oarlock,
         is_root: rustix::process::getuid().is_root(),
     };

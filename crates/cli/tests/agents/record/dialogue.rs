@@ -63,7 +63,7 @@ impl Talk {
         let hold = if stage.hold == "acp" { Hold::Acp } else { Hold::Protocol };
         let agent = oarlock_agents::find(stage.agent).unwrap();
         let launch = Launch {
-            git_dirs: &[],
+            writes: &[],
             hold,
             program: program.name(),
             version: None,
