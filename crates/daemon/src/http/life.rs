@@ -88,7 +88,9 @@ async fn receipt(
         let known = session.messages.iter().find(|known| known.id == *message)?;
         Some(view::message(known))
     };
-    daemon.until(wait, |crew| seen(crew).filter(|known| far_enough(&known.state)).map(|_| ())).await;
+    // One that nobody knows comes no further.
+    let is_over = |crew: &Crew| seen(crew).is_none_or(|known| far_enough(&known.state));
+    daemon.until(wait, |crew| is_over(crew).then_some(())).await;
     let known = seen(&daemon.engine.crew());
     known
         .map(Json)

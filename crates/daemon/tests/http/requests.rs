@@ -34,6 +34,16 @@ fn an_id_that_is_none_is_refused_wherever_one_is_taken() {
 }
 
 #[test]
+fn nobody_waits_for_a_message_that_nobody_knows() {
+    let bench = Bench::new();
+    let id = bench.spawn(&bench.repository("shop"), "tea");
+    let asked = std::time::Instant::now();
+    let answer = bench.get(&format!("/v1/sessions/{id}/messages/none?beyond=queued"));
+    assert_eq!((answer.status, answer.refusal().as_str()), (404, "not_found"));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "whoever follows a message waits for 20 s");
+}
+
+#[test]
 fn the_same_id_is_the_same_wish() {
     let bench = Bench::new();
     let repository = bench.repository("shop");
