@@ -8,16 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use oarlock_core::crew::{Crew, Line};
 use oarlock_core::ids::{SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Machine, SETTLED_MAX, Scope};
-use oarlock_core::playbook::relay::{self, LegEnd};
-use oarlock_core::session::fact::{Claim, Fact, Hold};
+use oarlock_core::session::fact::Fact;
 use oarlock_core::session::{
-    Activity, Effect, MESSAGES_KEPT, MessageState, Outcome, PRESSES_MAX, REQUESTS_KEPT, RUNS_KEPT, Session,
-    Workspace,
+    Effect, MESSAGES_KEPT, MessageState, Outcome, REQUESTS_KEPT, RUNS_KEPT, Session, Workspace,
 };
 use oarlock_core::status::{Status, status};
 use oarlock_engine::{Job, Lane, QUICK_MAX, SLOW_MAX, Stamped};
 
 use crate::world::World;
+
+mod messages;
+mod relays;
+
+use messages::{
+    an_answer_is_given_once, an_enter_answers_no_dialog, never_handed_to_a_blocked_agent,
+    never_typed_into_an_ended_run, never_typed_twice, nothing_is_typed_over_what_stands,
+};
+use relays::{a_leg_is_asked_once, a_relay_keeps_its_limits, no_phase_is_worked_again};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,127 +228,6 @@ pub fn nothing_lands_after_it_was_let_go(view: &View<'_>) -> Result<(), String> 
         });
         ensure(!let_go, || format!("{id} was let go and merged as {key}"))
     })
-}
-
-/// A message reaches a terminal at most once, whatever crashed in between.
-pub fn never_typed_twice(view: &View<'_>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    view.world.typed.iter().try_for_each(|(id, run, message)| {
-        ensure(seen.insert((id, message)), || format!("{id}: {message} typed again, into run {run}"))
-    })
-}
-
-/// No message is handed out while its run is known to show a permission dialog.
-pub fn never_handed_to_a_blocked_agent(view: &View<'_>) -> Result<(), String> {
-    view.handed.iter().try_for_each(|job| {
-        let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
-        let live = state(view, &job.session).and_then(Session::live_run).filter(|live| live.id == *run);
-        let blocked = live.is_some_and(|live| matches!(live.activity, Activity::Blocked(_)));
-        ensure(!blocked, || format!("{} {} goes to a blocked agent", job.session, job.key))
-    })
-}
-
-/// Nothing is typed between two turns into a terminal in which a text stands that an Enter may still submit: it would be wiped.
-pub fn nothing_is_typed_over_what_stands(view: &View<'_>) -> Result<(), String> {
-    view.handed.iter().try_for_each(|job| {
-        let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
-        let Some(session) = state(view, &job.session) else { return Ok(()) };
-        let Some(live) = session.live_run().filter(|live| live.id == *run) else { return Ok(()) };
-        let in_terminal = session.brief.as_ref().is_some_and(|brief| brief.agent.hold == Hold::Terminal);
-        let at_prompt = in_terminal && matches!(live.activity, Activity::Idle | Activity::Failing(_));
-        let typed = session
-            .messages
-            .iter()
-            .rev()
-            .find(|message| matches!(message.state, MessageState::Typed(at) if at >= live.started_at));
-        let stands = typed.filter(|message| at_prompt && message.pressed < PRESSES_MAX);
-        ensure(stands.is_none(), || format!("{} {} is typed over {stands:?}", job.session, job.key))
-    })
-}
-
-/// No message is handed out for a run known to have ended, and nothing is typed where no process reads.
-pub fn never_typed_into_an_ended_run(view: &View<'_>) -> Result<(), String> {
-    let dead = view.world.typed_into_the_dead.first();
-    ensure(dead.is_none(), || format!("typed into nothing: {dead:?}"))?;
-    view.handed.iter().try_for_each(|job| {
-        let Effect::Deliver { run, .. } = &job.effect else { return Ok(()) };
-        let live = state(view, &job.session).and_then(Session::live_run).map(|live| live.id);
-        ensure(live == Some(*run), || format!("{} {} goes to an ended run", job.session, job.key))
-    })
-}
-
-/// An Enter pressed again is pressed once, and in no dialog.
-pub fn an_enter_answers_no_dialog(view: &View<'_>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    view.world.pressed.iter().try_for_each(|(id, run, press, in_dialog)| {
-        ensure(!in_dialog, || format!("{id}: {press} pressed in a dialog of run {run}"))?;
-        ensure(seen.insert((id, press)), || format!("{id}: {press} pressed again"))
-    })
-}
-
-/// Each answer is given once, and only while the core knows of a question.
-pub fn an_answer_is_given_once(view: &View<'_>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    view.world.answered.iter().try_for_each(|(id, run, given, _)| {
-        ensure(seen.insert((id, given)), || {
-            format!("{id}: the answer of line {given} given again to run {run}")
-        })
-    })?;
-    view.handed.iter().try_for_each(|job| {
-        let Effect::Answer { run, .. } = &job.effect else { return Ok(()) };
-        let live = state(view, &job.session).and_then(Session::live_run).filter(|live| live.id == *run);
-        let asks = live.is_some_and(oarlock_core::session::Run::waits_for_answer);
-        ensure(asks, || format!("{} {} answers what nobody asks", job.session, job.key))
-    })
-}
-
-/// The agent of a leg is asked for its handover, and for its claim, at most once each.
-pub fn a_leg_is_asked_once(view: &View<'_>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    view.world.asked_legs.iter().try_for_each(|(id, run, ask)| {
-        ensure(seen.insert((id, run, ask)), || format!("{id}: run {run} asked again for {ask:?}"))
-    })
-}
-
-/// No leg is begun on a phase that was recorded as complete, nor on one that its author ticked off; the last phase alone may
-/// be worked again, when a person says what is missing.
-pub fn no_phase_is_worked_again(view: &View<'_>) -> Result<(), String> {
-    for job in view.handed {
-        let Effect::StartRun { leg: Some(brief), .. } = &job.effect else { continue };
-        let Some(session) = state(view, &job.session) else { continue };
-        let Some((relay, options)) = relay_of(session) else { continue };
-        let complete = relay.legs.iter().filter(|leg| {
-            let claimed = matches!(leg.ended, Some((LegEnd::Claimed(Claim::PhaseDone | Claim::Done), _)));
-            claimed && leg.closed.is_some()
-        });
-        let complete = complete.map(|leg| leg.phase).max().unwrap_or(0);
-        let is_last = brief.phase == options.plan.count();
-        ensure(brief.phase > complete || is_last, || {
-            format!("{}: leg {} on phase {} after phase {complete}", job.session, brief.number, brief.phase)
-        })?;
-        let ticked = options.plan.phases.get(brief.phase as usize - 1).is_some_and(|phase| phase.is_ticked);
-        ensure(!ticked, || format!("{}: leg {} on a ticked phase", job.session, brief.number))?;
-    }
-    Ok(())
-}
-
-/// A relay has no more legs than it was granted, and each is another run, begun when the last one was looked at.
-pub fn a_relay_keeps_its_limits(view: &View<'_>) -> Result<(), String> {
-    for (id, scope) in &view.live.sessions {
-        let Some((relay, _)) = relay_of(&scope.state) else { continue };
-        let legs = relay.legs.len();
-        ensure(legs <= relay.legs_max as usize, || format!("{id}: {legs} legs of {}", relay.legs_max))?;
-        let (_, earlier) = relay.legs.split_last().unzip();
-        let open = earlier.into_iter().flatten().find(|leg| leg.closed.is_none());
-        ensure(open.is_none(), || format!("{id}: a leg begun before {open:?} was looked at"))?;
-        let in_order = relay.legs.windows(2).all(|pair| pair[0].run < pair[1].run);
-        ensure(in_order, || format!("{id}: legs {:?}", relay.legs))?;
-    }
-    Ok(())
-}
-
-fn relay_of(session: &Session) -> Option<(&relay::State, &relay::Options)> {
-    Some((session.relay.as_ref()?, session.brief.as_ref()?.playbook.relay()?))
 }
 
 /// Two agents never work in one session at the same time.

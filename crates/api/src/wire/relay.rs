@@ -1,7 +1,11 @@
 //! Relays on the wire: what is asked for, and how they stand.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+/// The largest whole number that every reader of JSON reads exactly.
+const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// A relay to begin: a plan, and its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,19 +16,23 @@ pub struct RelayWish {
     #[serde(default)]
     pub source: Option<String>,
     /// Tokens of context that a leg may fill: 20,000 at least, 100,000 when missing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 20000, maximum = 9007199254740991_i64)]
     pub budget: Option<u64>,
     /// Legs at most: 1 to 500, 50 when missing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 500)]
     pub legs: Option<u32>,
     /// Who runs legs in turn with `agent`, which runs the first: names, or `exec:COMMAND`.
     #[serde(default)]
     pub agents: Vec<String>,
     /// Time at most from the first leg on, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     pub ms_max: Option<u64>,
     /// Money at most, in millionths of a US dollar, as far as agents say what they cost.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     pub cost_micros_max: Option<u64>,
 }
 
@@ -98,4 +106,35 @@ pub struct Leg {
     pub baton_derived: Option<bool>,
     /// What was wrong with its baton, in a sentence each.
     pub faults: Vec<String>,
+}
+
+/// Reads a whole number however it is written: to JSON Schema, `16.0` is an integer.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let written = number.to_string();
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=WHOLE_MAX).contains(number);
+    let plain = number.as_u64().or_else(|| format!("{:.0}", number.as_f64().filter(is_whole)?).parse().ok());
+    let fits = plain.and_then(|plain| T::try_from(plain).ok());
+    fits.map(Some).ok_or_else(|| D::Error::custom(format!("{written} is no whole number in range")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let read =
+            |text: &str| serde_json::from_str::<RelayWish>(&format!("{{\"plan\":\"\",\"ms_max\":{text}}}"));
+        for (text, number) in
+            [("16", 16), ("16.0", 16), ("1e3", 1_000), ("9007199254740991.0", 9_007_199_254_740_991)]
+        {
+            assert_eq!(read(text).unwrap().ms_max, Some(number), "{text}");
+        }
+        assert_eq!(read("null").unwrap().ms_max, None);
+        for wrong in ["16.5", "-1", "1e300", "\"16\"", "[]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert!(serde_json::from_str::<RelayWish>("{\"plan\":\"\",\"legs\":4294967296.0}").is_err());
+    }
 }

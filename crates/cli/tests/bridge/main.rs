@@ -96,9 +96,8 @@ fn a_permission_is_asked_and_answered_by_command() {
     bench.command("always", &answer(None, json!("allow_always")));
     bench.wait_turns(1);
     assert_eq!(bench.count(&json!("permission_resolved")), 3);
-    let screen = bench.screen();
     for words in ["? May I push it?", "  Allowed.", "  Denied. not today", "  Allowed always."] {
-        assert!(screen.contains(words), "{words}\n{screen}");
+        bench.wait_screen(words);
     }
 }
 

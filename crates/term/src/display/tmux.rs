@@ -184,13 +184,14 @@ impl Display for Tmux {
     }
 }
 
-/// A socket that is not there or that nobody listens on, or a server that ended while it was asked: its windows are gone in any case.
+/// A socket that is not there or that nobody listens on, a server that ended while it was asked, or one whose last session is gone
+/// and that ends in a moment ("no current target"): its windows are gone in any case.
 fn has_no_server(answer: &Answer) -> bool {
     let says = |text| answer.stderr.contains(text);
     let cannot_connect =
         says("error connecting to") && (says("No such file or directory") || says("Connection refused"));
-    !answer.is_ok
-        && (cannot_connect || says("no server running on") || says("server exited") || says("lost server"))
+    let ends = ["no server running on", "server exited", "lost server", "no current target"];
+    !answer.is_ok && (cannot_connect || ends.into_iter().any(says))
 }
 
 fn refused(answer: &Answer) -> DisplayError {
