@@ -2,11 +2,13 @@
 
 mod cleanup;
 
+mod gate;
 mod relay;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use gate::{CheckResult, Gate, GateCheck, GateReview, GateRound, GateWish};
 pub use relay::{Leg, Relay, RelayPhase, RelayWish};
 
 pub use cleanup::{CleanUp, Cleanup, CleanupItem};
@@ -128,6 +130,9 @@ pub struct Spawn {
     /// A plan to be worked as a relay of fresh agents.
     #[serde(default)]
     pub relay: Option<RelayWish>,
+    /// A spec to be built and judged before it lands.
+    #[serde(default)]
+    pub gate: Option<GateWish>,
     /// The issue it works on, whose text is a part of the prompt. The name is made from its title when missing.
     #[serde(default)]
     pub issue: Option<Issue>,
@@ -273,6 +278,9 @@ pub struct SessionDetail {
     pub adopted: Option<String>,
     /// How it stands as a relay; null when it is none.
     pub relay: Option<Relay>,
+    /// How it stands as a gate; null when it is none.
+    #[serde(default)]
+    pub gate: Option<Gate>,
     /// The issue it works on; null when it was asked for in words alone.
     #[serde(default)]
     pub issue: Option<Issue>,

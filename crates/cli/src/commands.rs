@@ -11,6 +11,7 @@ mod diff;
 mod doctor;
 mod events;
 mod forget;
+mod gate;
 mod init;
 mod kill;
 mod land;
@@ -33,6 +34,7 @@ mod status;
 mod stop;
 mod trash;
 mod undo;
+mod verdict;
 mod version;
 mod watch;
 mod why;
@@ -93,6 +95,7 @@ enum Verb {
     Project(project::Project),
     Spawn(spawn::Spawn),
     Relay(relay::Relay),
+    Gate(gate::Gate),
     Ls(ls::Ls),
     Show(show::Show),
     Why(why::Why),
@@ -120,6 +123,8 @@ enum Verb {
     Version(version::Version),
     #[command(hide = true)]
     Claim(claim::Claim),
+    #[command(hide = true)]
+    Verdict(verdict::Verdict),
 }
 
 /// What every verb may need.
@@ -211,6 +216,7 @@ fn run(cli: Cli) -> Done {
         Verb::Project(verb) => project::run(&context, &verb),
         Verb::Spawn(verb) => spawn::run(&context, &verb),
         Verb::Relay(verb) => relay::run(&context, &verb),
+        Verb::Gate(verb) => gate::run(&context, &verb),
         Verb::Ls(verb) => ls::run(&context, &verb),
         Verb::Show(verb) => show::run(&context, &verb),
         Verb::Why(verb) => why::run(&context, &verb),
@@ -237,6 +243,7 @@ fn run(cli: Cli) -> Done {
         Verb::Man(verb) => man::run(&context, &verb),
         Verb::Version(verb) => version::run(&context, &verb),
         Verb::Claim(verb) => claim::run(&context, &verb),
+        Verb::Verdict(verb) => verdict::run(&context, &verb),
     }
 }
 

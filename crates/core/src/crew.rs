@@ -108,6 +108,48 @@ impl Crew {
         self.sessions.get(id).map(|scope| scope.runnable(in_flight)).unwrap_or_default()
     }
 
+    /// Returns what sessions have to be told of others: that one they wait for is over, and that their turn to land has come.
+    #[must_use]
+    pub fn reactions(&self) -> Vec<(SessionId, session::Fact)> {
+        let mut all = Vec::new();
+        // Of each base, the first in the queue, and whether somebody has the turn.
+        let mut queues: BTreeMap<(&str, &str), (Option<(u64, &SessionId)>, bool)> = BTreeMap::new();
+        for (id, scope) in &self.sessions {
+            let session = &scope.state;
+            let Some(gate) = session.gate.as_ref().filter(|_| session.outcome.is_none()) else { continue };
+            if gate.rest.is_none() {
+                let over = gate.waits_for.iter().filter_map(|other| Some((other, self.landed(other)?)));
+                all.extend(over.map(|(other, landed)| {
+                    (id.clone(), session::Fact::DependencyEnded { session: other.clone(), landed })
+                }));
+            }
+            let (Some(brief), Some(checkout)) = (&session.brief, session.checkout()) else { continue };
+            let queue = queues.entry((&brief.repository, &checkout.base_branch)).or_default();
+            let goes_on = session.halt.is_none() && !session.is_parting();
+            queue.1 |= goes_on && gate.holds_turn();
+            let may_land = goes_on && session.open_landing().is_none();
+            if let Some(seq) = gate.queues().filter(|_| may_land)
+                && queue.0.is_none_or(|(first, _)| seq < first)
+            {
+                queue.0 = Some((seq, id));
+            }
+        }
+        let next = queues.into_values().filter(|(_, is_taken)| !is_taken).filter_map(|(first, _)| first);
+        all.extend(next.map(|(_, id)| (id.clone(), session::Fact::TurnCame)));
+        all
+    }
+
+    /// Tells whether a session landed; `None` while it may.
+    fn landed(&self, id: &SessionId) -> Option<bool> {
+        match self.sessions.get(id).map(|scope| &scope.state) {
+            Some(session) => match &session.outcome {
+                Some(outcome) => Some(matches!(outcome, session::Outcome::Landed { .. })),
+                None => session.is_hidden().then_some(false),
+            },
+            None => Some(false),
+        }
+    }
+
     /// Returns the lines a request becomes.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Ways of working: one file each. A playbook decides from the facts what should happen next.
 
+pub mod gate;
 pub mod relay;
 pub mod supervise;
 
@@ -16,6 +17,8 @@ pub enum Playbook {
     Supervise(supervise::Options),
     /// Fresh agents over a phased plan.
     Relay(relay::Options),
+    /// A builder and an overseer; only what is judged lands.
+    Gate(gate::Options),
 }
 
 impl Playbook {
@@ -25,15 +28,20 @@ impl Playbook {
         match self {
             Playbook::Supervise(_) => "supervise",
             Playbook::Relay(_) => "relay",
+            Playbook::Gate(_) => "gate",
         }
     }
 
     /// Returns what a session of it is named after, when that is not its prompt.
     #[must_use]
     pub fn name_from(&self) -> Option<&str> {
-        let plan = &self.relay()?.plan;
-        let file = plan.source.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default();
-        [file, plan.title.as_str(), "relay"].into_iter().find(|name| !name.is_empty())
+        let (source, title) = match self {
+            Playbook::Supervise(_) => return None,
+            Playbook::Relay(options) => (&options.plan.source, &options.plan.title),
+            Playbook::Gate(options) => (&options.spec.source, &options.spec.title),
+        };
+        let file = source.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default();
+        [file, title.as_str(), self.word()].into_iter().find(|name| !name.is_empty())
     }
 
     /// Returns the options of a relay.
@@ -41,7 +49,16 @@ impl Playbook {
     pub fn relay(&self) -> Option<&relay::Options> {
         match self {
             Playbook::Relay(options) => Some(options),
-            Playbook::Supervise(_) => None,
+            Playbook::Supervise(_) | Playbook::Gate(_) => None,
+        }
+    }
+
+    /// Returns the options of a gate.
+    #[must_use]
+    pub fn gate(&self) -> Option<&gate::Options> {
+        match self {
+            Playbook::Gate(options) => Some(options),
+            Playbook::Supervise(_) | Playbook::Relay(_) => None,
         }
     }
 
@@ -56,6 +73,7 @@ impl Playbook {
         match self {
             Playbook::Supervise(options) => options.decide(session, brief, checkout, decision),
             Playbook::Relay(options) => options.decide(session, brief, checkout, decision),
+            Playbook::Gate(options) => options.decide(session, brief, checkout, decision),
         }
     }
 }

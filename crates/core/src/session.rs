@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Name, Oid, RequestId, Timestamp, TrashId};
 use crate::machine::{Decision, Key, Machine, Recorded, Repeat};
-use crate::playbook::relay;
+use crate::playbook::{gate, relay};
 
 pub use answer::PendingAnswer;
 pub use effect::Effect;
@@ -212,6 +212,9 @@ pub struct Session {
     /// How it stands as a relay, when it is one.
     #[serde(default)]
     pub relay: Option<relay::State>,
+    /// How it stands as a gate, when it is one.
+    #[serde(default)]
+    pub gate: Option<gate::State>,
     /// Attempts at effects that can fail, by kind (`workspace`, `run`, `stop`).
     pub tries: BTreeMap<String, Tries>,
     /// Requests already admitted, newest last, with the position of their fact.
@@ -296,6 +299,12 @@ impl Session {
     #[must_use]
     pub fn answered(&self, request: &RequestId) -> Option<u64> {
         self.requests.iter().find(|(known, _)| known == request).map(|(_, seq)| *seq)
+    }
+
+    /// Tells whether other sessions have to land before it begins.
+    #[must_use]
+    pub fn waits_for_others(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| !gate.waits_for.is_empty())
     }
 
     /// Wants the workspace, under a new key for each attempt.
@@ -392,7 +401,8 @@ impl Session {
 
     /// Wants git read after what may have changed it.
     fn decide_work(&self, brief: &Brief, checkout: &Checkout, decision: &mut Decision<Effect>) {
-        let Some(due) = self.work_due else { return };
+        // A gate looks at the work when it is claimed, and not as git is configured in the builder's own clone.
+        let Some(due) = self.work_due.filter(|_| brief.playbook.gate().is_none()) else { return };
         decision.want(
             format!("work/{due}"),
             Effect::ReadWork {
@@ -425,6 +435,7 @@ impl Machine for Session {
         if state.brief.as_ref().is_some_and(|brief| brief.playbook.relay().is_some()) {
             relay::fold(state, recorded);
         }
+        gate::fold(state, recorded);
     }
 
     fn decide(session: &Session) -> Decision<Effect> {
@@ -442,6 +453,8 @@ impl Machine for Session {
             return decision;
         }
         match session.checkout() {
+            // It begins from what the sessions landed that it waits for.
+            None if session.waits_for_others() => {}
             None if session.outcome.is_none() && session.workspace == Workspace::Wanted => {
                 session.decide_workspace(brief, &mut decision);
             }

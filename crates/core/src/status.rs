@@ -9,8 +9,9 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Timestamp;
+use crate::playbook::gate::{self, Step};
 use crate::playbook::relay::{self, PhaseRef, Rest};
-use crate::session::fact::{Claim, Exit, Source};
+use crate::session::fact::{Claim, Exit, Role, Source};
 use crate::session::{Activity, Evidence, Halt, MessageState, Outcome, Run, Session, Workspace};
 use crate::text::{count, moment};
 
@@ -32,6 +33,10 @@ pub enum Status {
     RateLimited,
     /// The agent says it is done; nobody has checked.
     Claimed,
+    /// What it claims is checked and judged.
+    Judging,
+    /// It was judged, and may land.
+    Mergeable,
     /// A person stopped it, or set it aside.
     Stopped,
     /// The work landed, or the agent ended by itself without an error.
@@ -52,6 +57,8 @@ impl Status {
             Status::Blocked => "blocked",
             Status::RateLimited => "rate_limited",
             Status::Claimed => "claimed",
+            Status::Judging => "judging",
+            Status::Mergeable => "mergeable",
             Status::Stopped => "stopped",
             Status::Done => "done",
             Status::Failed => "failed",
@@ -131,7 +138,9 @@ fn decisive(session: &Session, reasons: &mut Vec<Reason>) -> Status {
     if let Some(run) = session.live_run() {
         return of_live_run(session, run, reasons);
     }
-    let stuck = ["workspace", "run", "leg"].iter().find_map(|kind| session.stuck_on(kind));
+    let stuck = ["workspace", "run", "leg", "exam", "checked", "judged"]
+        .iter()
+        .find_map(|kind| session.stuck_on(kind));
     if let Some(trouble) = stuck {
         say(trouble.message.clone(), Source::Oarlock, session.clock);
         return Status::Failed;
@@ -141,6 +150,9 @@ fn decisive(session: &Session, reasons: &mut Vec<Reason>) -> Status {
         return Status::Stopped;
     }
     if let Some(status) = session.relay.as_ref().and_then(|relay| of_relay(session, relay, reasons)) {
+        return status;
+    }
+    if let Some(status) = session.gate.as_ref().and_then(|gate| of_gate(session, gate, reasons)) {
         return status;
     }
     let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
@@ -203,6 +215,45 @@ fn of_relay(session: &Session, relay: &relay::State, reasons: &mut Vec<Reason>) 
     None
 }
 
+/// A gate between two runs, or at rest.
+fn of_gate(session: &Session, gate: &gate::State, reasons: &mut Vec<Reason>) -> Option<Status> {
+    let mut say = |says: &str, status| {
+        reasons.push(Reason { says: says.into(), source: Source::Oarlock, at: session.clock });
+        Some(status)
+    };
+    match &gate.rest {
+        Some(gate::Rest::Approved) => return say("It is approved; land it.", Status::Mergeable),
+        Some(gate::Rest::Asks(why)) => return say(why, Status::NeedsInput),
+        Some(gate::Rest::Limit(why)) => return say(why, Status::Stopped),
+        None => {}
+    }
+    if session.halt.is_some() {
+        return None;
+    }
+    if !gate.waits_for.is_empty() {
+        let options = session.brief.as_ref().and_then(|brief| brief.playbook.gate())?;
+        let others: Vec<&str> = options.waits_for(gate).collect();
+        return say(&format!("It waits for {} to land.", others.join(", ")), Status::Starting);
+    }
+    session.checkout()?;
+    if session.clock < gate.not_before && gate.is_parked {
+        return say("It waits for a provider's limit to end.", Status::RateLimited);
+    }
+    match gate.step {
+        Step::Build if session.clock < gate.not_before => {
+            say("It waits before the next builder, as the last came to nothing.", Status::Starting)
+        }
+        Step::Build => None,
+        Step::Examine => say("The work is looked at.", Status::Judging),
+        Step::Check => say("The checks are on their way.", Status::Judging),
+        Step::ReadChecks => say("What the checks said is read.", Status::Judging),
+        Step::Judge => say("The overseer is on its way.", Status::Judging),
+        Step::ReadVerdict => say("The verdict is read.", Status::Judging),
+        Step::Queue => say("It is approved, and waits for others of its base to land.", Status::Mergeable),
+        Step::Land => say("It is approved, and lands.", Status::Mergeable),
+    }
+}
+
 fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Status {
     let (source, at) = run.seen;
     let (status, says) = match &run.activity {
@@ -236,6 +287,17 @@ fn of_live_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Statu
     if session.relay.is_some() && between_turns && session.halt.is_none() {
         // Nobody is waited for: the leg is asked how it stands, or ended.
         let says = "Its leg ends.".into();
+        reasons.insert(0, Reason { says, source: Source::Oarlock, at });
+        return Status::Working;
+    }
+    if !run.role.hears() {
+        let says = if run.role == Role::Checks { "The checks run." } else { "The overseer judges." };
+        reasons.insert(0, Reason { says: says.into(), source: Source::Oarlock, at: run.started_at });
+        let waits = matches!(status, Status::Blocked | Status::NeedsInput | Status::RateLimited);
+        return if waits && !matches!(run.activity, Activity::Failing(_)) { status } else { Status::Judging };
+    }
+    if session.gate.is_some() && between_turns && session.halt.is_none() {
+        let says = "The builder's run ends.".into();
         reasons.insert(0, Reason { says, source: Source::Oarlock, at });
         return Status::Working;
     }
@@ -284,7 +346,7 @@ fn of_ended_run(session: &Session, run: &Run, reasons: &mut Vec<Reason>) -> Stat
 
 /// Adds what does not decide the word but belongs to the picture.
 fn context(session: &Session, reasons: &mut Vec<Reason>) {
-    if let Some(says) = leg_line(session) {
+    if let Some(says) = leg_line(session).or_else(|| round_line(session)) {
         reasons.push(Reason { says, source: Source::Oarlock, at: session.clock });
     }
     let mut say = |says: String, source, at| reasons.push(Reason { says, source, at });
@@ -353,6 +415,26 @@ fn context(session: &Session, reasons: &mut Vec<Reason>) {
 /// Cuts an object id to the length people read.
 fn short(oid: &str) -> &str {
     oid.get(..9).unwrap_or(oid)
+}
+
+/// Returns where a gate stands, in a line.
+#[must_use]
+pub fn round_line(session: &Session) -> Option<String> {
+    let gate = session.gate.as_ref()?;
+    let round = gate.round()?;
+    let mut says = format!("Round {} of {}", round.number, gate.rounds_max);
+    if let Some(exam) = round.exam.as_ref().filter(|exam| !exam.head.0.is_empty()) {
+        says += &format!(", {} at {}", count(exam.commits, "commit"), short(exam.head.as_str()));
+    }
+    if let Some(checked) = &round.checked {
+        let green = checked.results.iter().filter(|result| result.red.is_empty()).count();
+        says += &format!(", {green} of {} green", count(u32::try_from(checked.results.len()).ok()?, "check"));
+    }
+    if !round.issues.is_empty() {
+        says += &format!(", {} to mend", count(u32::try_from(round.issues.len()).ok()?, "issue"));
+    }
+    says.push('.');
+    Some(says)
 }
 
 /// Returns where a relay stands, in a line.

@@ -101,6 +101,7 @@ impl Log {
             message: None,
             committed_only: false,
             expect_base: None,
+            approved: None,
             keep: true,
         };
         let seq = self.wish(id, |request| session::Request::Land(request, wish, false));

@@ -116,7 +116,7 @@ fn removal_refused(of: u64) -> Fact {
 
 fn land(request: &str) -> Fact {
     let (how, message, expect_base) = (How::Merge, None, None);
-    let wish = LandWish { how, message, expect_base, committed_only: false, keep: false };
+    let wish = LandWish { how, message, expect_base, committed_only: false, keep: false, approved: None };
     Fact::LandRequested { request: RequestId::from(request), wish }
 }
 

@@ -113,6 +113,11 @@ fn words(fact: &Fact) -> (&'static str, String) {
         }
         Fact::Asked { run, ask: Ask::Claim } => ("asked", format!("Run {run}: asked how it stands.")),
         Fact::LegClosed { run, closed } => ("leg_closed", leg(*run, closed)),
+        Fact::Examined(_)
+        | Fact::Checked(_)
+        | Fact::Reviewed { .. }
+        | Fact::DependencyEnded { .. }
+        | Fact::TurnCame => gate(fact),
         Fact::AnswerCarried { trouble: None, .. } => ("answered", "The answer reached the agent.".into()),
         Fact::AnswerCarried { trouble: Some(trouble), .. } => {
             ("not_answered", format!("The answer did not reach the agent: {}", trouble.message))
@@ -122,6 +127,61 @@ fn words(fact: &Fact) -> (&'static str, String) {
         Fact::Woke { why } => ("woke", format!("Time came: {why}.")),
         wish => wished(wish),
     }
+}
+
+fn gate(fact: &Fact) -> (&'static str, String) {
+    match fact {
+        Fact::Examined(exam) => match &exam.trouble {
+            Some(trouble) => ("examined", format!("The work cannot be looked at: {}", trouble.message)),
+            None => (
+                "examined",
+                format!(
+                    "The work is at {}, {} on top of {}, {} not committed, {} in conflict.",
+                    short(&exam.head.0),
+                    text::count(exam.commits, "commit"),
+                    short(&exam.base.0),
+                    paths(exam.dirty.len()),
+                    paths(exam.conflicts.len())
+                ),
+            ),
+        },
+        Fact::Checked(checked) => {
+            let red = checked.results.iter().find(|result| !result.red.is_empty());
+            let says = match (&checked.trouble, red) {
+                (Some(trouble), _) => format!("The checks could not be run: {}", trouble.message),
+                (None, Some(red)) => {
+                    format!("Check {} is not green: {}.", quote(&red.command), quote(&red.red))
+                }
+                (None, None) => "The checks are green.".into(),
+            };
+            ("checked", says)
+        }
+        Fact::Reviewed { run, review } => {
+            let says = match &review.verdict {
+                Some(verdict) if verdict.is_approval() => {
+                    format!("Run {run} approves: {}", quote(&verdict.summary))
+                }
+                Some(verdict) => {
+                    format!("Run {run} found {} to mend.", count(verdict.to_mend().len(), "issue"))
+                }
+                None => format!("Run {run} gave no verdict. {}", quote(&review.fault)),
+            };
+            ("reviewed", says)
+        }
+        Fact::DependencyEnded { session, landed: true } => ("dependency_ended", format!("{session} landed.")),
+        Fact::DependencyEnded { session, landed: false } => {
+            ("dependency_ended", format!("{session} is over, and did not land."))
+        }
+        _ => ("turn_came", "Its turn to land has come.".into()),
+    }
+}
+
+fn paths(number: usize) -> String {
+    count(number, "path")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    text::count(u32::try_from(number).unwrap_or(u32::MAX), noun)
 }
 
 fn leg(run: RunId, closed: &Closed) -> String {

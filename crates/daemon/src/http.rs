@@ -8,6 +8,7 @@ mod extract;
 mod feed;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gate;
 mod guard;
 mod landing;
 mod life;

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::feed::Feed;
 use crate::footing::Lookout;
 use crate::instance::{Instance, Note, write_note};
+use crate::peer::Peer;
 use crate::token::Tokens;
 use crate::{Daemon, Patience, WallClock, http, log, now, private, stopped};
 
@@ -319,13 +320,32 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 
+/// Tells handlers with every request who is at the other end.
+struct WithPeer<S> {
+    peer: Peer,
+    inner: S,
+}
+
+impl<B, S: hyper::service::Service<hyper::Request<B>>> hyper::service::Service<hyper::Request<B>>
+    for WithPeer<S>
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: hyper::Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.inner.call(request)
+    }
+}
+
 async fn connection(
     stream: UnixStream,
     router: axum::Router,
     patience: Patience,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) {
-    let service = TowerToHyperService::new(router);
+    let service = WithPeer { peer: Peer::of(&stream), inner: TowerToHyperService::new(router) };
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.headers)

@@ -1,5 +1,6 @@
 //! The core's nouns turned into the wire's, by hand: the duplication is the boundary.
 
+mod gate;
 mod relay;
 
 use oarlock_api::place::Place;
@@ -84,6 +85,7 @@ pub(crate) fn detail(place: &Place, id: &SessionId, scope: &Scope<Session>) -> w
             Adopted::Worktree(_) => Some("worktree".into()),
         }),
         relay: relay::view(place, state),
+        gate: gate::view(place, state),
         issue: brief
             .and_then(|brief| brief.issue.clone())
             .map(|issue| wire::Issue { reference: issue.reference, title: issue.title }),
@@ -146,6 +148,8 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::Builder => "builder",
         Role::Orchestrator => "orchestrator",
+        Role::Checks => "checks",
+        Role::Overseer => "overseer",
     }
 }
 

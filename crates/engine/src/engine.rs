@@ -61,7 +61,10 @@ fn lane(effect: &Effect) -> Lane {
         Effect::PrepareWorkspace { .. }
         | Effect::Land { .. }
         | Effect::RemoveWorkspace { .. }
-        | Effect::RestoreWorkspace { .. } => Lane::Slow,
+        | Effect::RestoreWorkspace { .. }
+        | Effect::Examine(_)
+        // It has a checkout of its own made first.
+        | Effect::StartRun { gate: Some(_), .. } => Lane::Slow,
         Effect::StartRun { .. }
         | Effect::StopRun { .. }
         | Effect::Deliver { .. }
@@ -69,6 +72,8 @@ fn lane(effect: &Effect) -> Lane {
         | Effect::Interrupt { .. }
         | Effect::Ask { .. }
         | Effect::CloseLeg(_)
+        | Effect::ReadChecks { .. }
+        | Effect::ReadVerdict(_)
         | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Lane::Quick,
@@ -313,6 +318,16 @@ impl<S: Store> Engine<S> {
     /// Decides for every touched session, appends everything in one transaction, and hands out the jobs.
     fn finish(&mut self, mut batch: Batch, now: Timestamp, step: &mut Step) -> Result<(), StoreError> {
         let before_head = self.head - batch.lines.len() as u64;
+        // Each changes what it is about, so they come to an end.
+        loop {
+            let facts = self.crew.reactions();
+            if facts.is_empty() {
+                break;
+            }
+            for (id, fact) in facts {
+                self.push(&mut batch, Line::Session(id, Entry::Fact(fact)), now);
+            }
+        }
         let in_flight_before = self.in_flight.clone();
         for (id, key) in std::mem::take(&mut batch.settled) {
             if let Some(keys) = self.in_flight.get_mut(&id) {

@@ -17,9 +17,14 @@ use oarlock_engine::{Job, Lane, QUICK_MAX, SLOW_MAX, Stamped};
 
 use crate::world::World;
 
+mod gates;
 mod messages;
 mod relays;
 
+use gates::{
+    a_gate_keeps_its_limits, a_gate_names_what_it_lands, an_approved_gate_lands, nothing_lands_unjudged,
+    one_has_the_turn_to_land,
+};
 use messages::{
     an_answer_is_given_once, an_enter_answers_no_dialog, never_handed_to_a_blocked_agent,
     never_typed_into_an_ended_run, never_typed_twice, nothing_is_typed_over_what_stands,
@@ -104,6 +109,11 @@ pub const ALL: &[(&str, Invariant)] = named![
     a_leg_is_asked_once,
     no_phase_is_worked_again,
     a_relay_keeps_its_limits,
+    nothing_lands_unjudged,
+    a_gate_names_what_it_lands,
+    a_gate_keeps_its_limits,
+    one_has_the_turn_to_land,
+    an_approved_gate_lands,
     one_live_run_per_session,
     run_ids_are_never_reused,
     settled_is_never_performed_again,
@@ -416,7 +426,14 @@ pub fn every_session_rests_well(view: &View<'_>) -> Result<(), String> {
         let decision = scope.runnable(&BTreeSet::new());
         ensure(decision.effects.is_empty(), || format!("{id} wants {:?}", decision.effects.keys()))?;
         ensure(decision.wake.is_none(), || format!("{id} waits for {:?}", decision.wake))?;
-        ensure(status(session) != Status::Starting, || format!("{id} starts for ever: {session:?}"))?;
+        // What waits for another starts when that one lands.
+        let others = session.gate.iter().flat_map(|gate| &gate.waits_for);
+        let waits = others.map(|other| view.live.sessions.get(other)).any(|other| {
+            other.is_some_and(|other| other.state.outcome.is_none() && !other.state.is_hidden())
+        });
+        ensure(waits || status(session) != Status::Starting, || {
+            format!("{id} starts for ever: {session:?}")
+        })?;
         ensure(session.open_landing().is_none(), || format!("{id} lands for ever"))?;
         // A stop that failed for good is for a person to repeat.
         let unstoppable = session.stuck_on("stop").is_some();
@@ -442,7 +459,8 @@ pub fn no_message_waits_for_nothing(view: &View<'_>) -> Result<(), String> {
     }
     for (id, scope) in &view.live.sessions {
         let session = &scope.state;
-        let takes = session.takes_messages() && session.halt.is_none();
+        let hears = session.live_run().is_some_and(|run| run.role.hears());
+        let takes = hears && session.takes_messages() && session.halt.is_none();
         let goes_on = session.checkout().is_some() && !session.is_parting();
         for message in &session.messages {
             let stuck = match message.state {

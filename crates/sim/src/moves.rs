@@ -6,7 +6,7 @@
 use oarlock_core::crew::{Request, Spawn};
 use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, ProjectId, RequestId, RunId, SessionId, Timestamp};
-use oarlock_core::playbook::{Playbook, relay, supervise};
+use oarlock_core::playbook::{Playbook, gate, relay, supervise};
 use oarlock_core::session;
 use oarlock_core::session::fact::{
     Adopted, Agent, Answer, Author, Begun, Claim, Exit, Fact, Farewell, How, LandWish, Observation, Role,
@@ -43,6 +43,11 @@ impl Scenario {
             29 => self.watch_processes().map(drop),
             30 if a.is_multiple_of(2) => self.crash(),
             30 if a % 32 == 31 => self.user_deletes(b),
+            30 if a % 16 == 15 => {
+                self.tell(|| "somebody pushes to the base branch".into());
+                self.world.judged.pushes += 1;
+                Ok(())
+            }
             30 => self.stale_news(b, c),
             _ => {
                 let failing = u32::from(b % 4);
@@ -76,7 +81,23 @@ impl Scenario {
         let alive: Vec<(SessionId, RunId)> =
             self.world.hosts.iter().filter(|(_, host)| host.is_alive()).map(|(id, _)| id.clone()).collect();
         let Some((id, run)) = alive.get(pick(a, alive.len())).cloned() else { return Ok(()) };
+        // A run of a gate comes to its end more often than others: there are five of them before anything lands.
+        let part = self.part(&id, run);
+        let claims = part == Some(Role::Builder) && b % 4 == 1;
+        let ends = part.is_some_and(|role| role != Role::Builder) && b % 2 == 1;
         let Some(host) = self.world.hosts.get_mut(&(id.clone(), run)) else { return Ok(()) };
+        if claims || ends {
+            if claims {
+                let observation = Observation::Claimed { claim: Claim::Done, note: "All green.".into() };
+                self.mail
+                    .push((id.clone(), Fact::Observed { run, source: Source::Hook, observation, cursor: 1 }));
+            }
+            host.exit = Some(Exit::Code(0));
+            self.mail
+                .push((id.clone(), Fact::RunEnded { run, exit: Exit::Code(0), last_words: String::new() }));
+            self.tell(|| format!("{id} run {run} comes to its end"));
+            return self.look();
+        }
         if b.is_multiple_of(12) {
             let exits = [Exit::Code(0), Exit::Code(3), Exit::Signal(11), Exit::Unknown];
             let exit = exits[pick(c, exits.len())].clone();
@@ -100,6 +121,13 @@ impl Scenario {
         let fact = Fact::Observed { run, source: Source::Hook, observation, cursor: u64::from(c) };
         self.mail.push((id, fact));
         Ok(())
+    }
+
+    /// Returns what a run of a gate is for.
+    fn part(&self, id: &SessionId, run: RunId) -> Option<Role> {
+        let session = &self.crew().sessions.get(id)?.state;
+        session.gate.as_ref()?;
+        session.live_run().filter(|live| live.id == run).map(|live| live.role)
     }
 
     /// Delivers a fact that was seen: in any order, twice, or never.
@@ -229,7 +257,11 @@ fn spawn(request: RequestId, sessions: usize, project: ProjectId, b: u8, c: u8) 
         branch: None,
         base: None,
         workspace: WorkspaceKind::Worktree,
-        playbook: if b % 8 == 3 { relay() } else { Playbook::Supervise(supervise::Options {}) },
+        playbook: match b % 8 {
+            3 => relay(),
+            4 | 5 => Playbook::Gate(gate(b, sessions)),
+            _ => Playbook::Supervise(supervise::Options {}),
+        },
         adopted: Adopted::Nothing,
         role: Role::Builder,
         issue: None,
@@ -250,6 +282,16 @@ fn relay() -> Playbook {
     })
 }
 
+/// Few rounds, two overseers, one check; some wait for a session that is there.
+fn gate(b: u8, sessions: usize) -> gate::Options {
+    let agents = ["claude-code", "codex", "gemini"].map(Agent::named);
+    let after = (b % 16 == 5 && sessions > 0)
+        .then(|| (SessionId(format!("s{}", usize::from(b) % sessions)), Name::from(NAMES[0])));
+    let checks = ["make test".to_owned()];
+    let lands = b % 32 != 12;
+    crate::script::gates::gate(&checks, 4, &agents, after.into_iter().collect(), lands)
+}
+
 fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
     use session::Request as R;
     match a % 16 {
@@ -268,6 +310,7 @@ fn session_request(id: RequestId, a: u8, c: u8) -> session::Request {
                 committed_only: false,
                 expect_base: None,
                 keep: c.is_multiple_of(3),
+                approved: None,
             };
             R::Land(id, wish, c.is_multiple_of(2))
         }

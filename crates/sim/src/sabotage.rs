@@ -29,6 +29,16 @@ pub enum Sabotage {
     StartsTwice,
     /// Starting any run starts another run of the session as well.
     StartsAnother,
+    /// What lands of a gate is another commit than the one that was judged.
+    LandsUnjudged,
+    /// The driver takes from a landing what says which commit is meant.
+    LandsWhatever,
+    /// A gate that was approved waits for its turn for ever.
+    ForgetsTurns,
+    /// Every gate is told that its turn to land has come.
+    LetsAllLand,
+    /// Gates get rounds that nobody granted.
+    GivesRounds,
     /// Stopping a run takes the workspace away first.
     RemovesBeforeStopping,
     /// Removing keeps nothing in the trash.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use oarlock_core::crew::{Crew, Line, Request};
 use oarlock_core::ids::{RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::{Entry, Key, Scope};
+use oarlock_core::playbook::gate;
 use oarlock_core::session::fact::{Author, Fact};
 use oarlock_core::session::{Activity, Effect, Message, MessageState, Session};
 use oarlock_engine::{Engine, Input, Job, NoAnswer, Stamped, Step};
@@ -291,6 +292,9 @@ impl Scenario {
         let misled = match self.setting.sabotage {
             Some(Sabotage::LeasesTwice) => Some(lease_twice(self.crew().clone())),
             Some(Sabotage::ForgetsToLook) => Some(forget_looks(self.crew().clone())),
+            Some(sabotage @ (Sabotage::LetsAllLand | Sabotage::GivesRounds | Sabotage::ForgetsTurns)) => {
+                Some(mislead_gates(self.crew().clone(), sabotage))
+            }
             Some(Sabotage::ForgetsNothing) => Some(remember_all(self.crew().clone(), &self.settled)),
             _ => None,
         };
@@ -348,6 +352,13 @@ impl Scenario {
         {
             let copies = (0..20).map(|n| Job { key: Key(format!("extra/{n}")), ..job.clone() });
             handed.extend(copies);
+        }
+        if self.setting_is(Sabotage::LandsWhatever) {
+            for job in &mut *handed {
+                if let Effect::Land { wish, .. } = &mut job.effect {
+                    wish.approved = None;
+                }
+            }
         }
         if self.setting_is(Sabotage::RepeatsPhases) {
             for job in &mut *handed {
@@ -451,6 +462,18 @@ fn remember_all(mut crew: Crew, settled: &BTreeSet<(SessionId, Key)>) -> Crew {
 fn forget_looks(mut crew: Crew) -> Crew {
     let relays = crew.sessions.values_mut().filter_map(|scope| scope.state.relay.as_mut());
     relays.flat_map(|relay| &mut relay.legs).for_each(|leg| leg.closed = None);
+    crew
+}
+
+fn mislead_gates(mut crew: Crew, sabotage: Sabotage) -> Crew {
+    for gate in crew.sessions.values_mut().filter_map(|scope| scope.state.gate.as_mut()) {
+        match sabotage {
+            Sabotage::LetsAllLand => gate.has_turn = true,
+            Sabotage::GivesRounds => gate.rounds_max = 0,
+            _ if gate.approval.is_some() => (gate.step, gate.rest) = (gate::Step::Queue, None),
+            _ => {}
+        }
+    }
     crew
 }
 

@@ -20,6 +20,7 @@
 //! every verb and fact. Time moves by `+5s` alone, and deadlines come back as facts as in the engine. `crash` forgets
 //! what is in flight and recovers.
 
+pub(crate) mod gates;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,7 @@ impl Play {
                 self.settle(&id, &key, &facts)?;
             }
         }
+        self.react();
         self.decide();
         Ok(())
     }
@@ -172,7 +174,10 @@ impl Play {
     fn settle(&mut self, id: &SessionId, key: &Key, facts: &[String]) -> Result<(), String> {
         let effect = self.in_flight.get(id).and_then(|keys| keys.get(key)).cloned();
         for fact in facts {
-            let fact = words::answer(fact, id, key, effect.as_ref())?;
+            let brief = self.crew.sessions.get(id).and_then(|scope| scope.state.brief.clone());
+            let checks =
+                brief.and_then(|brief| Some(brief.playbook.gate()?.checks.clone())).unwrap_or_default();
+            let fact = words::answer(fact, id, key, effect.as_ref(), &checks)?;
             self.push(Line::Session(id.clone(), Entry::Fact(fact)));
         }
         self.push(Line::Session(id.clone(), Entry::Settled(key.clone())));
@@ -222,6 +227,19 @@ impl Play {
                 self.out.push(format!("lost {key}"));
             }
             self.push(line);
+        }
+    }
+
+    /// Tells sessions what they have to know of others.
+    fn react(&mut self) {
+        loop {
+            let facts = self.crew.reactions();
+            if facts.is_empty() {
+                return;
+            }
+            for (id, fact) in facts {
+                self.push(Line::Session(id, Entry::Fact(fact)));
+            }
         }
     }
 

@@ -3,16 +3,21 @@
 //! It performs jobs as the real adapters do: what an earlier attempt under the same key or id left is adopted. It must
 //! not know what the core wants or why. It writes down everything it ever did, for the invariants to judge.
 
+pub(crate) mod gates;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use oarlock_core::ids::{MessageId, Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::Key;
+use oarlock_core::playbook::gate::Exam;
 use oarlock_core::playbook::relay::{Ask, Close, Closed};
 use oarlock_core::session::Effect;
-use oarlock_core::session::fact::{Begun, Exit, Fact, Receipt, Role, Trouble, Work};
+use oarlock_core::session::fact::{Begun, Exit, Fact, LandWish, Receipt, Role, Trouble, Work};
 use oarlock_engine::Job;
 
 use crate::sabotage::Sabotage;
+
+pub use gates::Judged;
 
 /// How a host treats a message it has been given before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +97,10 @@ pub struct World {
     pub pressed: Vec<(SessionId, RunId, MessageId, bool)>,
     /// Answers given, and whether a dialog was up.
     pub answered: Vec<(SessionId, RunId, u64, bool)>,
+    /// What was checked, judged and landed of gates.
+    pub judged: Judged,
+    /// What runs of gates were given to check or to judge.
+    pub checked: BTreeMap<(SessionId, RunId), Exam>,
     /// What agents of legs were asked.
     pub asked_legs: Vec<(SessionId, RunId, Ask)>,
     /// Processes started, in order.
@@ -132,7 +141,13 @@ impl World {
         }
         let facts = match &job.effect {
             Effect::PrepareWorkspace { brief } => self.prepare(&job.session, &brief.branch),
-            Effect::StartRun { run, role, workspace, .. } => self.start(job, *run, *role, workspace, luck),
+            Effect::StartRun { run, role, workspace, .. } => {
+                self.give(job);
+                self.start(job, *run, *role, workspace, luck)
+            }
+            Effect::Examine(want) => self.examine(&job.session, want, luck),
+            Effect::ReadChecks { run } => self.read_checks(&job.session, *run),
+            Effect::ReadVerdict(want) => self.read_verdict(&job.session, want),
             Effect::StopRun { run, grace_ms } => {
                 let end = self.stop(&job.session, *run, *grace_ms);
                 // The real adapter leaves the end to whoever watches the processes.
@@ -154,7 +169,7 @@ impl World {
             Effect::Answer { run, given, .. } => self.answer(&job.session, *run, *given, luck),
             Effect::SeekReceipt { run, message } => self.receipt(&job.session, *run, message),
             Effect::ReadWork { workspace, .. } => self.read(workspace),
-            Effect::Land { base_branch, .. } => self.land(job, base_branch, luck),
+            Effect::Land { base_branch, wish, .. } => self.land(job, base_branch, wish, luck),
             Effect::RemoveWorkspace { trash, .. } => self.remove(job, trash, luck),
             Effect::RestoreWorkspace { trash, branch, .. } => self.restore(job, trash, branch, luck),
         };
@@ -184,6 +199,9 @@ impl World {
             | Effect::Interrupt { .. }
             | Effect::Ask { .. }
             | Effect::CloseLeg(_)
+            | Effect::Examine(_)
+            | Effect::ReadChecks { .. }
+            | Effect::ReadVerdict(_)
             | Effect::Answer { .. }
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. } => false,
@@ -343,7 +361,7 @@ impl World {
         vec![Fact::WorkSeen(Work { head, strayed_to: None, ahead: 1, dirty: 0 })]
     }
 
-    fn land(&mut self, job: &Job, onto: &str, luck: Luck) -> Vec<Fact> {
+    fn land(&mut self, job: &Job, onto: &str, wish: &LandWish, luck: Luck) -> Vec<Fact> {
         let entry = (job.session.clone(), job.key.clone());
         // What the base branch has already is not merged again, whichever wish it came by.
         let lands_again = matches!(self.sabotage, Some(Sabotage::LandsAgain | Sabotage::LandsAndDenies));
@@ -352,6 +370,10 @@ impl World {
             let in_the_way = luck == Luck::Refuses || !self.trees.contains_key(&Self::place(&job.session));
             if in_the_way && !known {
                 let trouble = trouble("conflicts", "It does not merge.");
+                return vec![Fact::LandRefused { key: job.key.clone(), trouble }];
+            }
+            if !self.lands_approved(job, wish) && !known {
+                let trouble = trouble("base_moved", "The base moved.");
                 return vec![Fact::LandRefused { key: job.key.clone(), trouble }];
             }
             self.landings.push(entry);

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let words = args.iter().enumerate().filter(|(at, _)| *at == 0 || args[at - 1] != "--format");
     let wanted = words.map(|(_, arg)| arg).find(|arg| !arg.starts_with('-'));
     let mut scripts = Vec::new();
-    for folder in ["session", "supervise", "relay"] {
+    for folder in ["session", "supervise", "relay", "gate"] {
         scripts.extend(texts_in(&root.join(folder)));
     }
     assert!(!scripts.is_empty(), "there are scripts under {}", root.display());

@@ -17,6 +17,7 @@ mod preview;
 mod replay;
 
 pub use land::land;
+pub(crate) use preview::ends;
 pub use preview::preview;
 
 /// How commits enter the base branch.
@@ -85,6 +86,8 @@ pub struct LandWant {
     pub base_branch: String,
     /// Where that branch must stand; wherever it stands when `None`.
     pub expect_base: Option<Oid>,
+    /// The tree that the two must merge to; whichever when `None`.
+    pub expect_tree: Option<Oid>,
     /// How.
     pub how: How,
     /// With [`How::Merge`]: moves the base branch on to head where that is all it takes.
@@ -187,6 +190,9 @@ pub enum Refusal {
         /// Where it is.
         found: Oid,
     },
+    /// The two merge to another tree than expected.
+    #[error("it merges to another tree than the one that was judged")]
+    OtherTree,
     /// A hook of the repository refused.
     #[error("the {hook} hook refused: {output}")]
     HookRefused {
@@ -288,6 +294,7 @@ impl Refusal {
             Refusal::AlreadyLanded { .. } => "already_landed",
             Refusal::Conflicts { .. } => "conflicts",
             Refusal::BaseMoved { .. } => "base_moved",
+            Refusal::OtherTree => "other_tree",
             Refusal::HookRefused { .. } => "hook_refused",
             Refusal::BaseCheckedOutElsewhere { .. } => "base_checked_out_elsewhere",
             Refusal::BaseMissing { .. } => "base_missing",
@@ -313,6 +320,9 @@ impl Refusal {
                 format!("merge {base_branch} into the work and resolve them")
             }
             Refusal::BaseMoved { .. } => "look at the preview again, then land".into(),
+            Refusal::OtherTree => {
+                "look whether git merges otherwise than it did (attributes, merge drivers)".into()
+            }
             Refusal::HookRefused { hook, .. } => format!("see .git/hooks/{hook}, or core.hooksPath"),
             Refusal::BaseCheckedOutElsewhere { path, .. } => {
                 format!("finish what is under way in {}, or switch it to another branch", path.display())

@@ -8,6 +8,7 @@ pub mod config;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gate;
 pub mod git;
 pub mod hook;
 pub mod init;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oarlock_core::ids::{Oid, RunId, SessionId, TrashId};
 use oarlock_core::machine::{Key, Scope};
+use oarlock_core::playbook::gate::Evidence;
 use oarlock_core::playbook::relay::Ask;
 use oarlock_core::session::fact::{
     Adopted, Brief, Fact, Farewell, How, LandWish, Trouble, Work, WorkspaceKind,
@@ -16,6 +17,7 @@ use oarlock_engine::{Handle, Job, Perform};
 use tracing::{info, warn};
 
 use crate::config::{self, Config};
+use crate::gate;
 use crate::landing::{self, Follow, LandWant, LeftAlone};
 use crate::observe::screens::{Looker, sight};
 use crate::observe::{Head, Inbox, Observer, Tell};
@@ -66,6 +68,12 @@ impl World {
         })?;
         let watch = Watch::start(observer.last_look())?;
         Ok(Arc::new(Self { folders, engine, issue, watch, observer, looker }))
+    }
+
+    /// Returns the program whose hidden verbs hold and judge.
+    #[must_use]
+    pub fn oarlock(&self) -> &Path {
+        &self.folders.oarlock
     }
 
     fn run_folder(&self, session: &SessionId, run: RunId) -> PathBuf {
@@ -171,10 +179,17 @@ impl World {
 
     /// Asks the agent of a leg something. Whether it heard is seen by what it does.
     fn ask(&self, session: &SessionId, run: RunId, ask: Ask, mid_turn: bool) -> Vec<Fact> {
-        let words = relay::words(ask, &self.run_folder(session, run));
+        let words = match self.is_gate(session) {
+            true => gate::ASK.to_owned(),
+            false => relay::words(ask, &self.run_folder(session, run)),
+        };
         let id = oarlock_core::ids::MessageId(format!("ask-{session}-{run}-{}", ask.word()));
         drop(self.deliver(session, run, &id, &words, mid_turn));
         vec![Fact::Asked { run, ask }]
+    }
+
+    fn is_gate(&self, session: &SessionId) -> bool {
+        self.engine.crew().sessions.get(session).is_some_and(|scope| scope.state.gate.is_some())
     }
 
     /// Returns a message's text; none of one that is long gone.
@@ -202,8 +217,72 @@ impl World {
         talk(&Party { folder: &folder, run, agent, hold })
     }
 
+    /// Returns the repository of a session's project.
+    fn project_of(&self, session: &SessionId) -> Result<PathBuf, Trouble> {
+        let crew = self.engine.crew();
+        let brief = crew.sessions.get(session).and_then(|scope| scope.state.brief.as_ref());
+        let repository = brief.map(|brief| PathBuf::from(&brief.repository));
+        repository.ok_or_else(|| trouble::new("not_found", "There is no such session.".into()))
+    }
+
+    /// Keeps what a landing rests on beside the repository's history, and returns the commit that holds it.
+    fn keep_evidence(&self, session: &SessionId, repository: &Path) -> Result<Option<String>, Trouble> {
+        let evidence = {
+            let crew = self.engine.crew();
+            let state = crew.sessions.get(session).map(|scope| &scope.state);
+            state.and_then(|state| {
+                let options = state.brief.as_ref()?.playbook.gate()?;
+                Evidence::of(state, options, state.gate.as_ref()?)
+            })
+        };
+        let Some(evidence) = evidence else { return Ok(None) };
+        let spec = relay::plan_file(&self.folders.state, &evidence.spec.0);
+        gate::evidence::keep(repository, session, &evidence, &spec).map(Some)
+    }
+
     fn land(&self, job: &Job, land: &LandJob<'_>) -> Result<Fact, Trouble> {
         let repository = PathBuf::from(&land.brief.repository);
+        let head = match &land.wish.approved {
+            Some((head, _)) => approved(&repository, head)?,
+            None => self.to_land(&repository, job, land)?,
+        };
+        let mut trailers = vec![("Oarlock-Session".into(), format!("{} {}", land.name, job.session))];
+        if land.wish.approved.is_some() {
+            let kept = self.keep_evidence(&job.session, &repository)?;
+            trailers.extend(kept.map(|oid| (gate::evidence::TRAILER.to_owned(), oid)));
+        }
+        let parse = |oid: &Oid| crate::git::Oid::parse(oid.as_str());
+        let want = LandWant {
+            repository: repository.clone(),
+            head: head.clone(),
+            base_branch: land.base_branch.into(),
+            expect_base: land.wish.expect_base.as_ref().and_then(parse),
+            expect_tree: land.wish.approved.as_ref().and_then(|(_, tree)| parse(tree)),
+            how: match land.wish.how {
+                How::Merge => landing::How::Merge,
+                How::Squash => landing::How::Squash,
+                How::Rebase => landing::How::Rebase,
+            },
+            fast_forward: false,
+            message: message(&repository, &head, land),
+            author: None,
+            trailers,
+            key: format!("{}/{}", job.session, job.key),
+        };
+        let landed = landing::land(&want).map_err(|refusal| of_landing(&refusal, land))?;
+        Ok(Fact::Landed {
+            key: job.key.clone(),
+            oid: core_oid(&landed.oid),
+            base_before: core_oid(&landed.base_before),
+            head: core_oid(&head),
+            onto: land.base_branch.into(),
+            commits: brought(&landed),
+            notes: landed.followed.iter().filter_map(followed).collect(),
+        })
+    }
+
+    /// Returns the commit of a workspace that may land, when it may.
+    fn to_land(&self, repository: &Path, job: &Job, land: &LandJob<'_>) -> Result<crate::git::Oid, Trouble> {
         let path = Path::new(land.workspace);
         let state = workspace::state(path, land.base_branch).map_err(|error| of_workspace(&error))?;
         if let Some(operation) = state.operation {
@@ -234,33 +313,7 @@ impl World {
                 format!("Bring it back: git -C '{}' switch '{}'.", land.workspace, land.branch),
             ));
         }
-        let head = self.home(&repository, job, land)?;
-        let want = LandWant {
-            repository: repository.clone(),
-            head: head.clone(),
-            base_branch: land.base_branch.into(),
-            expect_base: land.wish.expect_base.as_ref().and_then(|oid| crate::git::Oid::parse(oid.as_str())),
-            how: match land.wish.how {
-                How::Merge => landing::How::Merge,
-                How::Squash => landing::How::Squash,
-                How::Rebase => landing::How::Rebase,
-            },
-            fast_forward: false,
-            message: message(&repository, &head, land),
-            author: None,
-            trailers: vec![("Oarlock-Session".into(), format!("{} {}", land.name, job.session))],
-            key: format!("{}/{}", job.session, job.key),
-        };
-        let landed = landing::land(&want).map_err(|refusal| of_landing(&refusal, land))?;
-        Ok(Fact::Landed {
-            key: job.key.clone(),
-            oid: core_oid(&landed.oid),
-            base_before: core_oid(&landed.base_before),
-            head: core_oid(&head),
-            onto: land.base_branch.into(),
-            commits: brought(&landed),
-            notes: landed.followed.iter().filter_map(followed).collect(),
-        })
+        self.home(repository, job, land)
     }
 
     /// Returns the commit to land, in the project's repository: a clone's is fetched there first.
@@ -298,6 +351,9 @@ impl World {
             return Ok(vec![Fact::WorkspaceRemoved { trash: None, branch_kept: true }]);
         }
         let removed = workspace::remove(&want).map_err(|error| of_workspace(&error))?;
+        if brief.playbook.gate().is_some() {
+            gate::let_go(&want.repository, &self.folders.state, &job.session);
+        }
         info!(session = %job.session, kept = removed.kept.is_some(), "workspace removed");
         Ok(vec![Fact::WorkspaceRemoved {
             trash: removed.kept.map(|entry| TrashId(entry.id)),
@@ -347,18 +403,30 @@ impl World {
         let session = &job.session;
         match &job.effect {
             Effect::PrepareWorkspace { brief } => self.prepare(session, brief),
-            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again, leg } => {
+            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again, leg, gate } => {
                 let (run, role, again) = (*run, *role, *again);
-                let (conversation, leg) = (conversation.as_deref(), leg.as_ref());
+                let (conversation, leg, gate) = (conversation.as_deref(), leg.as_ref(), gate.as_ref());
                 self.start_run(
                     session,
-                    &Start { run, role, brief, workspace, prompt, conversation, again, leg },
+                    &Start { run, role, brief, workspace, prompt, conversation, again, leg, gate },
                 )
             }
             Effect::Ask { run, ask, mid_turn } => Ok(self.ask(session, *run, *ask, *mid_turn)),
             Effect::CloseLeg(close) => {
                 let closed = relay::close(close, &self.run_folder(session, close.run))?;
                 Ok(vec![Fact::LegClosed { run: close.run, closed }])
+            }
+            Effect::Examine(want) => gate::examine(want, session, &self.project_of(session)?)
+                .map(|exam| vec![Fact::Examined(exam)]),
+            Effect::ReadChecks { run } => {
+                let bench = gate::bench_folder(&self.folders.state, session, *run);
+                let checked = gate::checks::read(*run, &self.run_folder(session, *run), &bench);
+                Ok(vec![Fact::Checked(checked)])
+            }
+            Effect::ReadVerdict(want) => {
+                let bench = gate::bench_folder(&self.folders.state, session, want.run);
+                let review = gate::verdict::read(want, &self.run_folder(session, want.run), &bench);
+                Ok(vec![Fact::Reviewed { run: want.run, review }])
             }
             Effect::StopRun { run, grace_ms } => run::stop(&self.run_folder(session, *run), *grace_ms),
             Effect::Deliver { run, message, text, mid_turn, .. } => {
@@ -396,6 +464,15 @@ impl World {
     }
 }
 
+/// Returns the commit that was judged: the look at it fetched it.
+fn approved(repository: &Path, head: &Oid) -> Result<crate::git::Oid, Trouble> {
+    let git = crate::git::Git::at(repository);
+    let found = crate::git::read::commit(&git, head.as_str()).ok().flatten();
+    found.ok_or_else(|| {
+        trouble::new("head_missing", "The commit that was judged is not there any more.".into())
+    })
+}
+
 /// What a landing is about.
 struct LandJob<'a> {
     brief: &'a Brief,
@@ -423,7 +500,9 @@ impl Perform for World {
             cursor: live.cursor,
         });
         let kind = session.brief.as_ref().map(|brief| brief.workspace).unwrap_or_default();
-        let head = session.checkout().map(|checkout| Head {
+        // What a builder configured in a clone of its own is run by nobody: its work is looked at when it is claimed.
+        let is_gate = session.gate.is_some();
+        let head = session.checkout().filter(|_| !is_gate).map(|checkout| Head {
             workspace: PathBuf::from(&checkout.path),
             base: checkout.counts_from(kind),
             branch: checkout.branch.clone(),
@@ -456,6 +535,9 @@ fn failed(key: Key, effect: &Effect, trouble: Trouble) -> Fact {
         | Effect::Interrupt { .. }
         | Effect::Ask { .. }
         | Effect::CloseLeg(_)
+        | Effect::Examine(_)
+        | Effect::ReadChecks { .. }
+        | Effect::ReadVerdict(_)
         | Effect::Answer { .. }
         | Effect::SeekReceipt { .. }
         | Effect::ReadWork { .. } => Fact::PerformFailed { key, trouble, transient },

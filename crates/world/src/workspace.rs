@@ -37,7 +37,7 @@ pub use state::{WorkState, state};
 pub(crate) use clone::fetch_ref;
 pub(crate) use diff::{PrivateIndex, between};
 pub(crate) use prepare::{check_branch_free, check_path, check_path_free, place};
-pub(crate) use setup::check as check_setup;
+pub(crate) use setup::{check as check_setup, set_up};
 pub(crate) use state::{Entry as StatusEntry, entries as status_entries};
 
 /// The remote of a clone that leads to the project's repository. `origin` is the project's own origin.

@@ -29,6 +29,7 @@ fn want(repo: &Repo, head: &Oid, how: How) -> LandWant {
         head: head.clone(),
         base_branch: "main".into(),
         expect_base: None,
+        expect_tree: None,
         how,
         fast_forward: false,
         message: "Land the work".into(),

@@ -70,7 +70,7 @@ pub struct Relay {
 }
 
 pub fn run(context: &Context, relay: &Relay) -> Done {
-    let (bytes, source) = read(&relay.plan)?;
+    let (bytes, source) = read(&relay.plan, "plan")?;
     let understood = plan::decode(&bytes).and_then(|(text, guessed)| {
         let mut plan = plan::read(&text)?;
         plan.warnings.extend(guessed);
@@ -134,8 +134,8 @@ fn plan_len(plan: &Plan) -> u32 {
     u32::try_from(plan.phases.len()).unwrap_or(u32::MAX)
 }
 
-/// Returns the plan's bytes, and the file they are watched in.
-fn read(path: &str) -> Result<(Vec<u8>, Option<String>), CliError> {
+/// Returns the bytes of a plan or a spec, and the file they came from.
+pub(super) fn read(path: &str, what: &str) -> Result<(Vec<u8>, Option<String>), CliError> {
     let max = PLAN_BYTES_MAX as u64 + 1;
     let mut bytes = Vec::new();
     if path == "-" {
@@ -146,7 +146,7 @@ fn read(path: &str) -> Result<(Vec<u8>, Option<String>), CliError> {
         return Ok((bytes, None));
     }
     let file = std::fs::File::open(path).and_then(|file| file.take(max).read_to_end(&mut bytes));
-    file.map_err(|error| CliError::io(&format!("read the plan {}", out::clean(path)), &error))?;
+    file.map_err(|error| CliError::io(&format!("read the {what} {}", out::clean(path)), &error))?;
     let source =
         Path::new(path).canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok());
     Ok((bytes, source))
@@ -249,7 +249,7 @@ fn tokens(text: &str) -> Result<u64, String> {
 }
 
 /// Reads `90s`, `90m`, `6h`, `2d`, and several of them: `1h30m`. In milliseconds.
-fn time(text: &str) -> Result<u64, String> {
+pub(super) fn time(text: &str) -> Result<u64, String> {
     let wrong = || "write it as 90m, 6h or 1h30m".to_owned();
     let (mut rest, mut ms) = (text.trim(), 0_u64);
     while !rest.is_empty() {
@@ -270,7 +270,7 @@ fn time(text: &str) -> Result<u64, String> {
 }
 
 /// Reads `25`, `$25` or `2.50`. In millionths of a dollar.
-fn money(text: &str) -> Result<u64, String> {
+pub(super) fn money(text: &str) -> Result<u64, String> {
     let wrong = || "write it as 25 or 2.50".to_owned();
     let text = text.trim().trim_start_matches('$');
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));

@@ -4,7 +4,7 @@ use clap::Args;
 use oarlock_api::wire;
 
 use super::{Context, in_path};
-use crate::error::Done;
+use crate::error::{CliError, Done};
 use crate::out;
 
 /// Show everything about a session: its work, runs and messages
@@ -14,9 +14,15 @@ pub struct Show {
     /// The session: name, id, or a unique prefix
     #[arg(value_name = "S")]
     session: String,
+    /// What its landing rests on, read from the repository alone; S may be the commit that landed
+    #[arg(long)]
+    evidence: bool,
 }
 
 pub fn run(context: &Context, show: &Show) -> Done {
+    if show.evidence {
+        return evidence(context, &show.session);
+    }
     let detail: wire::SessionDetail =
         context.client()?.get(&format!("/v1/sessions/{}", in_path(&show.session)))?;
     if context.json {
@@ -77,11 +83,64 @@ pub fn run(context: &Context, show: &Show) -> Done {
         let first = detail.prompt.lines().next().unwrap_or_default();
         out::line(&format!("prompt     {}", out::cut(&out::clean(first), 70)));
     }
-    match &detail.relay {
-        Some(relay) => super::relay::story(relay),
-        None => history(&detail),
+    match (&detail.relay, &detail.gate) {
+        (Some(relay), _) => super::relay::story(relay),
+        (None, Some(gate)) => super::gate::story(gate),
+        (None, None) => history(&detail),
     }
     Ok(())
+}
+
+/// Shows what a landing rests on, and holds it against the repository.
+fn evidence(context: &Context, what: &str) -> Done {
+    let repository = std::path::PathBuf::from(context.project()?);
+    let repository = match repository.is_absolute() {
+        true => repository,
+        false => {
+            let project: wire::Project =
+                context.client()?.get(&format!("/v1/projects/{}", in_path(&repository.to_string_lossy())))?;
+            std::path::PathBuf::from(project.path)
+        }
+    };
+    let verified = oarlock_world::gate::evidence::verify(&repository, what).map_err(|message| {
+        let hint = "Name a commit that landed through a gate, or its session.".into();
+        CliError::Refused(wire::Error { code: "no_evidence".into(), message, hint, paths: vec![] }, 404)
+    })?;
+    if context.json {
+        out::json(&verified)?;
+    } else {
+        let known = &verified.evidence;
+        out::line(&format!("landed     {}", verified.commit));
+        out::line(&format!("record     {}", verified.record));
+        out::line(&format!("session    {}, round {}", out::clean(&known.session), known.round));
+        out::line(&format!("spec       {} ({})", out::clean(&known.spec.1), known.spec.0));
+        out::line(&format!(
+            "built by   {}, judged by {}",
+            out::clean(&known.agents.0),
+            out::clean(&known.agents.1)
+        ));
+        for check in &known.checks {
+            let how = if check.red.is_empty() { "green" } else { check.red.as_str() };
+            let digest = check.output_digest.get(..16).unwrap_or_default();
+            out::line(&format!(
+                "check      {}: {}, output {digest}",
+                out::clean(&check.command),
+                out::clean(how)
+            ));
+        }
+        for one in &known.verdict.requirements {
+            let met = if one.met { "met" } else { "not met" };
+            out::line(&format!(
+                "required   {}: {met}, {}",
+                out::clean(&one.requirement),
+                out::clean(&one.seen)
+            ));
+        }
+        for held in &verified.held {
+            out::line(&format!("{:<10} {}", if held.holds { "holds" } else { "BROKEN" }, held.says));
+        }
+    }
+    if verified.holds() { Ok(()) } else { Err(CliError::Said(oarlock_api::exit::FAILED)) }
 }
 
 /// Says what became of its runs and messages.

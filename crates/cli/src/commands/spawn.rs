@@ -131,6 +131,7 @@ pub fn run(context: &Context, spawn: &Spawn) -> Done {
             rules: spawn.rules.clone(),
             args: spawn.arg.clone(),
             relay: None,
+            gate: None,
             issue: issue.clone(),
             // Whoever asks for several on one issue means it.
             again: spawn.again || number > 0,

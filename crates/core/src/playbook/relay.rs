@@ -18,6 +18,7 @@ use crate::session::fact::{Agent, Brief};
 use crate::session::{Activity, Checkout, Effect, Run, Session};
 
 pub use leg::{Close, Closed, Leg, LegBrief, LegEnd};
+pub(crate) use state::PARK_MS_MAX;
 pub(crate) use state::fold;
 pub use state::{Rest, State};
 

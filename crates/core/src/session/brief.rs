@@ -188,4 +188,16 @@ pub enum Role {
     Builder,
     /// Has others do the work: drives the sessions of its project, and lands nothing.
     Orchestrator,
+    /// Runs the checks of a gate: no agent, but commands.
+    Checks,
+    /// Judges the work of a builder.
+    Overseer,
+}
+
+impl Role {
+    /// Tells whether people and other agents may talk to it. What judges hears nobody.
+    #[must_use]
+    pub fn hears(self) -> bool {
+        matches!(self, Role::Builder | Role::Orchestrator)
+    }
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::ids::{MessageId, RunId, TrashId};
 use crate::machine::{Key, Repeat};
+use crate::playbook::gate::{Examine, GateBrief, ReadVerdict};
 use crate::playbook::relay::{Ask, Close, LegBrief};
 
 use super::fact::{Answer, Author, Brief, Farewell, LandWish, Role};
@@ -34,6 +35,8 @@ pub enum Effect {
         again: bool,
         /// What the leg is told, when it is one of a relay's.
         leg: Option<LegBrief>,
+        /// What it is for and what it is told, when it is one of a gate's.
+        gate: Option<GateBrief>,
     },
     /// Ask the agent of a leg for its handover or its claim.
     Ask {
@@ -46,6 +49,15 @@ pub enum Effect {
     },
     /// Look at what a leg left.
     CloseLeg(Close),
+    /// Look at what a builder claims to be done, and make what would land of it.
+    Examine(Examine),
+    /// Read what the checks said.
+    ReadChecks {
+        /// The run that they were run in.
+        run: RunId,
+    },
+    /// Read what an overseer left.
+    ReadVerdict(ReadVerdict),
     /// End a run. Its end is told in answer, or by whoever watches the processes, also when there never was such a run:
     /// its start may have been cut short.
     StopRun {
@@ -171,6 +183,9 @@ impl Effect {
             | Effect::SeekReceipt { .. }
             | Effect::ReadWork { .. }
             | Effect::CloseLeg(_)
+            | Effect::Examine(_)
+            | Effect::ReadChecks { .. }
+            | Effect::ReadVerdict(_)
             | Effect::Land { .. }
             | Effect::RemoveWorkspace { .. }
             | Effect::RestoreWorkspace { .. } => Repeat::Safe,
@@ -197,7 +212,9 @@ impl Effect {
                 matches!(in_flight.kind(), "message" | "press" | "interrupt" | "answer" | "ask")
             }
             // The next leg is told what the last one left.
-            Effect::CloseLeg(_) => matches!(in_flight.kind(), "run" | "stop"),
+            Effect::CloseLeg(_) | Effect::Examine(_) | Effect::ReadChecks { .. } | Effect::ReadVerdict(_) => {
+                matches!(in_flight.kind(), "run" | "stop")
+            }
             Effect::SeekReceipt { .. } | Effect::ReadWork { .. } | Effect::Land { .. } => false,
         }
     }

@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{MessageId, Name, Oid, RequestId, RunId, TrashId};
+use crate::ids::{MessageId, Name, Oid, RequestId, RunId, SessionId, TrashId};
 use crate::machine::Key;
+use crate::playbook::gate::{Checked, Exam, Review};
 use crate::playbook::relay::{Ask, Closed};
 
 pub use super::brief::*;
@@ -116,7 +117,7 @@ pub enum How {
 }
 
 /// What somebody wants landed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct LandWish {
     /// How it joins the base.
     pub how: How,
@@ -128,6 +129,9 @@ pub struct LandWish {
     pub expect_base: Option<Oid>,
     /// Keep the workspace after landing.
     pub keep: bool,
+    /// The commit and the merged tree that were judged: these land, and nothing else.
+    #[serde(default)]
+    pub approved: Option<(Oid, Oid)>,
 }
 
 /// A typed no of the world: code for programs, sentence and hint for people.
@@ -295,6 +299,26 @@ pub enum Fact {
         /// What it left.
         closed: Closed,
     },
+    /// Somebody looked at what a builder claims to be done.
+    Examined(Exam),
+    /// The checks were run.
+    Checked(Checked),
+    /// Somebody read what an overseer left.
+    Reviewed {
+        /// Its run.
+        run: RunId,
+        /// What it left.
+        review: Review,
+    },
+    /// A session that this one waits for is over.
+    DependencyEnded {
+        /// Which.
+        session: SessionId,
+        /// Whether it landed.
+        landed: bool,
+    },
+    /// Nobody of its base lands before it any more.
+    TurnCame,
     /// Somebody answers what the agent asked.
     AnswerGiven {
         /// The client's id for the wish.

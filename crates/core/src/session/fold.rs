@@ -54,7 +54,13 @@ pub(super) fn fold(session: &mut Session, recorded: &Recorded<Fact>) {
         }
         Fact::Pressed { message, number } => session.note_pressed(message, *number),
         // What became of a leg is its playbook's.
-        Fact::Asked { .. } | Fact::LegClosed { .. } => {}
+        Fact::Asked { .. }
+        | Fact::LegClosed { .. }
+        | Fact::Examined(_)
+        | Fact::Checked(_)
+        | Fact::Reviewed { .. }
+        | Fact::DependencyEnded { .. }
+        | Fact::TurnCame => {}
         Fact::Interrupted { message, run } => session.note_interrupted(message, *run),
         Fact::AnswerGiven { ask, answer, .. } => session.answer_given(ask.as_ref(), answer, seq),
         Fact::AnswerCarried { given, trouble } => session.answer_carried(*given, trouble.as_ref()),
@@ -105,6 +111,11 @@ fn request_of(fact: &Fact) -> Option<&RequestId> {
         | Fact::Interrupted { .. }
         | Fact::Asked { .. }
         | Fact::LegClosed { .. }
+        | Fact::Examined(_)
+        | Fact::Checked(_)
+        | Fact::Reviewed { .. }
+        | Fact::DependencyEnded { .. }
+        | Fact::TurnCame
         | Fact::MessageHeld { .. }
         | Fact::MessageNotTyped { .. }
         | Fact::Landed { .. }
@@ -190,7 +201,9 @@ impl Session {
         self.tries.remove("run");
         self.runs_begun += 1;
         let words = self.run_wanted.take();
-        let told = self.relay.is_some() || words.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
+        let told = self.relay.is_some()
+            || self.gate.is_some()
+            || words.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
         let words = words.filter(|_| run.begun == Begun::Conversation);
         self.claim = None;
         self.runs.push(Run { told, words, ..run });
@@ -277,8 +290,17 @@ impl Session {
         if self.open_landing().is_some() || self.outcome.is_some() {
             return;
         }
-        self.landing =
-            Some(Landing { key: Key(alloc::format!("land/{seq}")), wish: wish.clone(), answer: None });
+        self.begin_landing(wish, seq);
+    }
+
+    /// Wants something landed, unless something is being landed; returns the landing's key.
+    pub(crate) fn begin_landing(&mut self, wish: &LandWish, seq: u64) -> Option<Key> {
+        if self.open_landing().is_some() || self.outcome.is_some() {
+            return None;
+        }
+        let key = Key(alloc::format!("land/{seq}"));
+        self.landing = Some(Landing { key: key.clone(), wish: wish.clone(), answer: None });
+        Some(key)
     }
 
     fn landed(&mut self, key: &Key, oid: &Oid, onto: &str, seq: u64) {
@@ -406,7 +428,9 @@ impl Session {
                     self.run_started(Run::begin(run, self.role(), 0, at));
                 }
             }
-            kind @ ("workspace" | "stop" | "remove" | "undo" | "leg") => self.tries(kind).skip(),
+            kind @ ("workspace" | "stop" | "remove" | "undo" | "leg" | "exam" | "checked" | "judged") => {
+                self.tries(kind).skip();
+            }
             "work" => self.work_due = self.work_due.map(|_| seq),
             _ => {}
         }
@@ -435,7 +459,7 @@ impl Session {
                 }
             }
             "run" => self.start_failed(key, trouble, transient),
-            kind @ ("workspace" | "stop" | "leg") => {
+            kind @ ("workspace" | "stop" | "leg" | "exam" | "checked" | "judged") => {
                 let clock = self.clock;
                 self.tries(kind).fail(trouble, transient, clock);
             }

@@ -100,7 +100,7 @@ impl Session {
     /// Wants the oldest waiting message typed: one at a time, so that they arrive in order.
     pub(super) fn decide_messages(&self, decision: &mut Decision<Effect>) {
         self.decide_press(decision);
-        let Some(message) = self.messages.iter().find(|message| message.is_waiting()) else { return };
+        let Some(message) = self.next_message() else { return };
         match (&message.state, self.live_run()) {
             (MessageState::InDoubt(run), _) => decision.want(
                 format!("receipt/{}/{}", message.id, message.attempts),
@@ -135,6 +135,22 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// Returns the oldest waiting message, of those that the present run may hear: what judges hears what it was told first, and
+    /// nobody else.
+    fn next_message(&self) -> Option<&Message> {
+        let deaf = self.live_run().filter(|run| !run.role.hears());
+        let is_for = |message: &Message| match deaf {
+            None => true,
+            Some(run) => message.author == Author::Rule && message.id.0.ends_with(&format!("-{}", run.id)),
+        };
+        self.messages.iter().find(|message| message.is_waiting() && is_for(message))
+    }
+
+    /// Tells whether the present run has a message to come that it may hear.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.next_message().is_some()
     }
 
     /// Tells whether a turn is under way that the message is not to wait for.
@@ -272,7 +288,8 @@ impl Session {
             return self.note_taken(&id);
         }
         let clock = self.clock;
-        let Some(next) = self.messages.iter_mut().find(|message| message.is_waiting()) else { return };
+        let Some(id) = self.next_message().map(|next| next.id.clone()) else { return };
+        let Some(next) = self.messages.iter_mut().find(|message| message.id == id) else { return };
         let is_on_its_way = match next.state {
             MessageState::InDoubt(to) => to == run,
             _ => takes && next.not_before <= clock,

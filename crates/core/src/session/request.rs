@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::ids::{MessageId, Name, RequestId};
+use crate::playbook::gate;
 use crate::playbook::relay::Rest;
 use crate::text;
 
@@ -267,6 +268,16 @@ fn admit_resume(session: &Session, prompt: &str) -> Result<(), Refusal> {
             ),
         ));
     }
+    let is_approved = session.gate.as_ref().is_some_and(|gate| gate.rest == Some(gate::Rest::Approved));
+    if is_approved && prompt.trim().is_empty() {
+        return Err(Refusal::new(
+            "complete",
+            format!("{name} is approved."),
+            format!(
+                "Land it with \"oarlock land {name}\", or say what is missing: \"oarlock resume {name} --prompt …\"."
+            ),
+        ));
+    }
     if session.live_run().is_some() && session.halt.is_none() {
         return Err(Refusal::new(
             "already_running",
@@ -302,6 +313,24 @@ fn admit_land(session: &Session, request: RequestId, wish: LandWish, now: bool) 
     let mid_turn = session.live_run().is_some_and(|run| {
         !matches!(run.activity, Activity::Idle | Activity::Asking(_) | Activity::Failing(_))
     });
+    let judged = match &session.gate {
+        Some(gate) => gate.approval.as_ref(),
+        None => None,
+    };
+    if session.gate.is_some() && judged.is_none() && !now {
+        return Err(Refusal::new(
+            "not_judged",
+            format!("No overseer has approved the work of {name}."),
+            format!("See how it stands with \"oarlock show {name}\"; --now lands it unjudged."),
+        ));
+    }
+    // What a person lands is what was judged, too.
+    let mut wish = wish;
+    if let (Some(approval), Some(gate), false) = (judged, &session.gate, now) {
+        let exam = gate.rounds.last().and_then(|round| round.exam.as_ref());
+        wish.approved = exam.map(|exam| (approval.head.clone(), exam.tree.clone()));
+        wish.expect_base = wish.expect_base.or_else(|| Some(approval.base.clone()));
+    }
     if mid_turn && !now {
         return Err(Refusal::new(
             "still_working",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, Timestamp};
 use crate::machine::Decision;
+use crate::playbook::gate::GateBrief;
 use crate::playbook::relay::LegBrief;
 
 use super::fact::{Begun, Brief, Exit, Observation, Role, Showing, Source, TurnEnd};
@@ -236,6 +237,7 @@ impl Session {
                 conversation: self.conversation().map(String::from),
                 again: self.runs_begun > 0,
                 leg: None,
+                gate: None,
             },
         );
     }
@@ -263,6 +265,36 @@ impl Session {
                 conversation: None,
                 again: false,
                 leg: Some(leg),
+                gate: None,
+            },
+        );
+    }
+
+    /// Wants the next run of a gate.
+    pub(crate) fn decide_part(
+        &self,
+        brief: &Brief,
+        checkout: &Checkout,
+        role: Role,
+        told: GateBrief,
+        decision: &mut Decision<Effect>,
+    ) {
+        if self.run_wanted.is_none() {
+            return;
+        }
+        let Some((run, key)) = self.next_run(decision) else { return };
+        decision.want(
+            key,
+            Effect::StartRun {
+                run,
+                role,
+                brief: brief.clone(),
+                workspace: checkout.path.clone(),
+                prompt: String::new(),
+                conversation: None,
+                again: false,
+                leg: None,
+                gate: Some(told),
             },
         );
     }

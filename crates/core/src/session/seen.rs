@@ -216,7 +216,10 @@ impl Session {
         }
         let Some(run) = self.runs.last_mut().filter(|run| run.id == run_id) else { return };
         run.cursor = run.cursor.max(cursor);
-        if let Observation::Claimed { claim, note } = observation {
+        let is_builder = run.role.hears();
+        if let Observation::Claimed { claim, note } = observation
+            && is_builder
+        {
             // A claim that was on its way when the process ended still stands.
             self.claim = Some((*claim, note.clone(), at));
         }

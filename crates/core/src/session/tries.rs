@@ -71,6 +71,11 @@ impl Session {
         attempt.map(|n| if n == 0 { format!("{kind}/{cause}") } else { format!("{kind}/{cause}/{n}") })
     }
 
+    /// Forgets the attempts at a kind of effect whose keys name another thing from now on.
+    pub(crate) fn forget_tries(&mut self, kind: &str) {
+        self.tries.remove(kind);
+    }
+
     /// Returns the attempts at a kind of effect, to change them.
     pub(super) fn tries(&mut self, kind: &str) -> &mut Tries {
         self.tries.entry(String::from(kind)).or_default()

@@ -5,13 +5,14 @@
 use std::net::IpAddr;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use oarlock_api::TOKEN_HEADER;
 
 use super::rights::{Drives, right};
 use super::{App, Failure};
+use crate::peer::Peer;
 
 /// Names of the daemon itself besides those of the loopback interface. Any other name in a request is that of somebody
 /// whose page was made to point here (DNS rebinding).
@@ -70,7 +71,15 @@ fn is_own(host: &str) -> bool {
 /// Lets a run's token do what a run may: read, and write to its own session's messages; an orchestrator's drives the
 /// sessions of its project. Nothing that lands or takes away work.
 pub(super) async fn of_runs(State(daemon): App, mut request: Request, next: Next) -> Response {
-    let Some(token) = request.headers().get(TOKEN_HEADER) else { return next.run(request).await };
+    let Some(token) = request.headers().get(TOKEN_HEADER) else {
+        let is_held = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_held);
+        // An agent that hides its token is an agent all the same.
+        return if is_held && request.method() != Method::GET {
+            not_allowed()
+        } else {
+            next.run(request).await
+        };
+    };
     let bearer = token.to_str().ok().and_then(|token| daemon.tokens.check(token));
     // What a run that is over left behind must not speak for the next one.
     let bearer = bearer.filter(|bearer| !daemon.is_over(&bearer.session, bearer.run));
@@ -92,6 +101,10 @@ pub(super) async fn of_runs(State(daemon): App, mut request: Request, next: Next
         request.extensions_mut().insert(bearer);
         return next.run(request).await;
     }
+    not_allowed()
+}
+
+fn not_allowed() -> Response {
     Failure::new(
         StatusCode::FORBIDDEN,
         "not_allowed",

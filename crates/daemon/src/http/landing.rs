@@ -76,6 +76,7 @@ async fn land(
         committed_only: body.committed_only,
         expect_base: body.expect_base.map(Oid),
         keep: body.keep,
+        approved: None,
     };
     let answer = daemon.wish(Wish::Session(id.clone(), Request::Land(request, wish, body.now))).await?;
     let key = Key(format!("land/{}", answer.seq));

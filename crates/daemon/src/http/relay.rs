@@ -23,11 +23,24 @@ impl Daemon {
         first: &Agent,
         body: &wire::Spawn,
     ) -> Answered<Playbook> {
-        let Some(wish) = &body.relay else { return Ok(Playbook::Supervise(supervise::Options {})) };
+        if body.relay.is_none() && body.gate.is_none() {
+            return Ok(Playbook::Supervise(supervise::Options {}));
+        }
         let known = self.engine.crew().sessions.get(id).and_then(|scope| scope.state.brief.clone());
         if let Some(brief) = known {
             return Ok(brief.playbook);
         }
+        let wish = match (&body.relay, &body.gate) {
+            (Some(wish), None) => wish,
+            (None, Some(wish)) => return self.gate(id, first, body, wish).await,
+            _ => {
+                return Err(Failure::bad(
+                    "two_playbooks",
+                    "A session is a relay or a gate, not both.",
+                    "Leave one of the two out.",
+                ));
+            }
+        };
         let plan = plan::read(&wish.plan).map_err(|no| Failure::bad(no.code(), no.message(), no.hint()))?;
         let (budget, legs_max) = limits(wish)?;
         let mut agents = vec![first.clone()];
@@ -51,7 +64,7 @@ impl Daemon {
 }
 
 /// The same wish with another agent.
-fn another(body: &wire::Spawn, name: &str) -> wire::Spawn {
+pub(super) fn another(body: &wire::Spawn, name: &str) -> wire::Spawn {
     let (agent, command) = match name.strip_prefix("exec:") {
         Some(command) => ("exec".to_owned(), Some(command.to_owned())),
         None => (name.to_owned(), None),

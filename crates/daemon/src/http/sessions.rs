@@ -104,6 +104,15 @@ async fn spawn(
     let agent = daemon.agent(&id, &body).await?;
     let name = body.name.as_deref().map(parse_name).transpose()?;
     let workspace = match body.workspace.as_deref() {
+        // What a builder could write to of the project's own repository, nobody would have judged.
+        None | Some("clone") if body.gate.is_some() => WorkspaceKind::Clone,
+        Some("worktree") if body.gate.is_some() => {
+            return Err(Failure::bad(
+                "bad_workspace",
+                "A gate's builder works in a clone of its own.",
+                "Leave the workspace out.",
+            ));
+        }
         None | Some("worktree") => WorkspaceKind::Worktree,
         Some("clone") => WorkspaceKind::Clone,
         Some(other) => {
@@ -209,7 +218,11 @@ impl Daemon {
         }
         let (root, name) = (self.root(&body.project).await?, body.agent.clone());
         let has_permissions = body.permissions.is_some();
-        let role = if body.role.as_deref() == Some("orchestrator") { "orchestrator" } else { WORKER };
+        let role = match body.role.as_deref() {
+            Some("orchestrator") => "orchestrator",
+            Some("overseer") => "overseer",
+            _ => WORKER,
+        };
         let told = blocking(move || -> Answered<Told> {
             let config = Config::read(Path::new(&root)).map_err(|error| config::trouble(&error))?;
             let asked = config::Asked { role, agent: &name, has_permissions };
@@ -249,7 +262,7 @@ fn agent(body: &wire::Spawn, told: Told) -> Answered<Agent> {
         ));
     };
     let hold = body.hold.as_deref().or(told.hold.map(Hold::word));
-    let hold = hold_of(agent, hold, body.prompt.is_empty() && body.relay.is_none())?;
+    let hold = hold_of(agent, hold, body.prompt.is_empty() && body.relay.is_none() && body.gate.is_none())?;
     let permissions = permissions(body.permissions.as_deref())?.or(told.permissions).unwrap_or_default();
     let has_nul = |text: &str| text.contains('\0');
     if body.args.iter().any(|arg| has_nul(arg)) || body.model.as_deref().is_some_and(has_nul) {

@@ -1,7 +1,8 @@
 //! The words of a script, and what they mean.
 //!
 //! Requests read like the command line: `project add PATH`, `project rm ID`, `spawn NAME as ID on PROJECT telling: PROMPT`
-//! (`relaying A,*B,C legs N by AGENT,AGENT` makes it a relay over these phases, B ticked off),
+//! (`relaying A,*B,C legs N by AGENT,AGENT` makes it a relay over these phases, B ticked off; `gating CHECK,CHECK rounds N after
+//! NAME hold by BUILDER,OVERSEER` makes it a gate, `-` for no check),
 //! with `about ISSUE` and `again` before the colon,
 //! `send NAME MESSAGE: TEXT`, `stop|kill|reject|forget|rm|undo NAME`, `resume NAME: PROMPT`,
 //! `land NAME --now --keep --squash`, `rename NAME NEW`, `find TEXT`. `(ID)` in front gives the request's id.
@@ -17,6 +18,7 @@ use oarlock_core::crew::Spawn;
 use oarlock_core::fleet;
 use oarlock_core::ids::{MessageId, Name, Oid, ProjectId, RequestId, RunId, SessionId, Timestamp};
 use oarlock_core::machine::Key;
+use oarlock_core::playbook::gate::Check;
 use oarlock_core::playbook::relay::{self, Ask, Close, Closed, LegBrief, PhaseRef, PlanRef};
 use oarlock_core::playbook::{Playbook, supervise};
 use oarlock_core::session::fact::{
@@ -24,6 +26,8 @@ use oarlock_core::session::fact::{
     Receipt, Role, Showing, Source, Span, Trouble, TurnEnd, Usage, When, Work, WorkspaceKind,
 };
 use oarlock_core::session::{Effect, MessageState, Request};
+
+use super::gates;
 
 /// Makes a request once its id is known.
 pub type Make<R> = Box<dyn FnOnce(RequestId) -> R>;
@@ -179,7 +183,8 @@ fn session_wish(verb: &str, rest: &[&str], text: String) -> Option<Make<Request>
             let has = |option| options.contains(&option);
             let (how, keep, now) =
                 (if has("--squash") { How::Squash } else { How::Merge }, has("--keep"), has("--now"));
-            let wish = LandWish { how, message: None, committed_only: now, expect_base: None, keep };
+            let wish =
+                LandWish { how, message: None, committed_only: now, expect_base: None, keep, approved: None };
             Box::new(move |id| Request::Land(id, wish, now))
         }
         ("reject", []) => Box::new(|id| Request::Part(id, Farewell::Rejected)),
@@ -194,6 +199,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
     let (mut name, mut id, mut project, mut tells_of_turns) = (None, None, "app", false);
     let (mut relay, mut legs, mut agents) = (None, None, None::<Vec<String>>);
     let (mut reference, mut again) = (None, false);
+    let (mut gated, mut is_gate) = (super::gates::Wish::default(), false);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match *word {
@@ -203,6 +209,16 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
             "legs" => legs = rest.next().and_then(|legs| legs.parse().ok()),
             "by" => agents = rest.next().map(|names| names.split(',').map(str::to_owned).collect()),
             "again" => again = true,
+            "gating" => {
+                is_gate = true;
+                let checks = rest.next().copied().unwrap_or("-").split(',');
+                gated.checks = checks.filter(|check| *check != "-").map(str::to_owned).collect();
+            }
+            "rounds" => gated.rounds = rest.next().and_then(|rounds| rounds.parse().ok()),
+            "after" => gated
+                .after
+                .extend(rest.next().map(|name| (SessionId(format!("id-{name}")), Name::from(*name)))),
+            "hold" => gated.hold = true,
             "about" => reference = rest.next().map(|word| (*word).to_owned()),
             "on" => project = rest.next().copied().unwrap_or(project),
             word => name = Some(word),
@@ -220,6 +236,7 @@ fn spawn(words: &[&str], prompt: String) -> Result<Spawn, String> {
             ms_max: None,
             cost_micros_max: None,
         }),
+        None if is_gate => Playbook::Gate(gated.options(&agents)),
         None => Playbook::Supervise(supervise::Options {}),
     };
     let id = id.map(str::to_owned).or_else(|| name.map(|name| format!("id-{name}")));
@@ -270,7 +287,13 @@ fn trouble(text: &str) -> Trouble {
 ///
 /// # Errors
 /// When it means nothing, or nothing for this effect.
-pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) -> Result<Fact, String> {
+pub fn answer(
+    text: &str,
+    id: &SessionId,
+    key: &Key,
+    effect: Option<&Effect>,
+    checks: &[Check],
+) -> Result<Fact, String> {
     let because = |prefix: &str| text.strip_prefix(prefix).map(|why| trouble(&format!("io:{why}")));
     let failed = |trouble, transient| Ok(Fact::PerformFailed { key: key.clone(), trouble, transient });
     if let Some(trouble) = because("fails for now:") {
@@ -300,7 +323,7 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
             Ok(Fact::WorkspaceRemoved { trash: Some(trash.clone()), branch_kept: true })
         }
         ("removed nothing", _) => Ok(Fact::WorkspaceRemoved { trash: None, branch_kept: true }),
-        ("up", Some(Effect::StartRun { run, .. })) => Ok(up(*run)),
+        ("up", Some(Effect::StartRun { run, role, .. })) => Ok(up_as(*run, *role)),
         ("landed", Some(Effect::Land { base_branch, .. })) => Ok(Fact::Landed {
             key: key.clone(),
             oid: Oid::from("c9"),
@@ -318,6 +341,9 @@ pub fn answer(text: &str, id: &SessionId, key: &Key, effect: Option<&Effect>) ->
         }
         ("asked", Some(Effect::Ask { run, ask, .. })) => Ok(Fact::Asked { run: *run, ask: *ask }),
         (_, Some(Effect::CloseLeg(close))) => left(text, close),
+        (_, Some(Effect::Examine(want))) => gates::examined(text, want),
+        (_, Some(Effect::ReadChecks { run })) => gates::checked(text, *run, checks),
+        (_, Some(Effect::ReadVerdict(want))) => gates::reviewed(text, want),
         ("carried", Some(Effect::Answer { given, .. })) => {
             Ok(Fact::AnswerCarried { given: *given, trouble: None })
         }
@@ -359,7 +385,11 @@ fn ready(id: &SessionId, branch: &str, work: Option<Work>) -> Fact {
 }
 
 fn up(run: RunId) -> Fact {
-    Fact::RunStarted { run, role: Role::Builder, host_pid: 100 + run.0, begun: Begun::Fresh }
+    up_as(run, Role::Builder)
+}
+
+fn up_as(run: RunId, role: Role) -> Fact {
+    Fact::RunStarted { run, role, host_pid: 100 + run.0, begun: Begun::Fresh }
 }
 
 fn typed(text: &str, message: &MessageId, run: RunId) -> Result<Fact, String> {
@@ -495,6 +525,12 @@ pub fn effect_words(effect: &Effect) -> String {
         Effect::PrepareWorkspace { brief } => {
             format!("prepare workspace on {}, ports from {}", brief.branch, brief.ports.first)
         }
+        Effect::StartRun { run, brief, gate: Some(gate), .. } => {
+            gates::start_words(*run, &brief.agent.name, gate)
+        }
+        Effect::Examine(want) => format!("look at the work, time {}", want.number),
+        Effect::ReadChecks { run } => format!("read what the checks of run {run} said"),
+        Effect::ReadVerdict(want) => format!("read the verdict of run {}", want.run),
         Effect::StartRun { run, brief, leg: Some(leg), .. } => leg_words(*run, &brief.agent.name, leg),
         Effect::StartRun { run, prompt, conversation: Some(conversation), .. } => {
             format!("start run {run} in conversation {conversation}: \"{prompt}\"")

@@ -30,6 +30,8 @@ pub struct Page {
     pub default_branch: Option<String>,
     /// What a workspace gets beyond its checkout. A project's alone.
     pub workspace: WorkspaceTable,
+    /// What a gate runs on what would land: shell commands. A project's alone.
+    pub checks: Vec<String>,
     /// The agent that works when nobody names one.
     pub agent: Option<String>,
     /// What is said of agents, by their names.
@@ -188,17 +190,19 @@ impl Page {
         match whose {
             Whose::Project => {
                 let belongs = "belongs into your own config.toml: no repository says what it is trusted with";
-                let known = ["default_branch", "workspace", "agent", "agents", "roles"];
+                let known = ["default_branch", "workspace", "gate", "agent", "agents", "roles"];
                 reader.only(&top, &known, &[("trust", belongs)])?;
             }
             Whose::Person => {
-                let elsewhere = [("default_branch", IN_PROJECT), ("workspace", IN_PROJECT)];
+                let elsewhere =
+                    [("default_branch", IN_PROJECT), ("workspace", IN_PROJECT), ("gate", IN_PROJECT)];
                 reader.only(&top, &["agent", "agents", "roles", "trust"], &elsewhere)?;
             }
         }
         Ok(Self {
             default_branch: reader.text(&top, "default_branch")?,
             workspace: workspace(&reader, &top)?,
+            checks: checks(&reader, &top)?,
             agent: agent(&reader, &top)?,
             agents: agents(&reader, &top, whose)?,
             roles: roles(&reader, &top)?,
@@ -218,6 +222,12 @@ fn workspace(reader: &Reader<'_>, top: &Section<'_>) -> Read<WorkspaceTable> {
     reader.only(&section, &["copy", "link", "setup"], &[])?;
     let texts = |key| reader.texts(&section, key).map(Option::unwrap_or_default);
     Ok(WorkspaceTable { copy: texts("copy")?, link: texts("link")?, setup: texts("setup")? })
+}
+
+fn checks(reader: &Reader<'_>, top: &Section<'_>) -> Read<Vec<String>> {
+    let Some(section) = reader.section(top, "gate")? else { return Ok(vec![]) };
+    reader.only(&section, &["checks"], &[])?;
+    reader.texts(&section, "checks").map(Option::unwrap_or_default)
 }
 
 fn trust(reader: &Reader<'_>, top: &Section<'_>) -> Read<Trust> {

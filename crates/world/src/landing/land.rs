@@ -99,6 +99,9 @@ fn land_once(
         let base_branch = want.base_branch.clone();
         return Err(Refusal::Conflicts { base_branch, conflicts: merged.conflicts, at: None });
     }
+    if want.expect_tree.as_ref().is_some_and(|expected| *expected != merged.tree) {
+        return Err(Refusal::OtherTree);
+    }
     let checkouts = survey(repository, &want.base_branch)?;
     let fast_forward = want.how == How::Merge && want.fast_forward && fork == *base;
     if !fast_forward {

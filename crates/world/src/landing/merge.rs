@@ -17,7 +17,7 @@ pub(crate) struct Merged {
 }
 
 /// Merges two commits; `merge_base` replaces the one git would find (git 2.40 or newer).
-pub(super) fn merge(git: &Git, base: &Oid, head: &Oid, merge_base: Option<&Oid>) -> Result<Merged, GitError> {
+pub(crate) fn merge(git: &Git, base: &Oid, head: &Oid, merge_base: Option<&Oid>) -> Result<Merged, GitError> {
     let mut call = git
         .writes("merge two commits")
         // Read since git 2.41; an older git takes the attributes of the checkout it runs in.
@@ -108,7 +108,7 @@ fn on_first_parents(git: &Git, base: &Oid, head: &Oid) -> Result<bool, GitError>
 }
 
 /// Returns the merge base, or the refusal that says there is none.
-pub(super) fn merge_base(git: &Git, base: &Oid, head: &Oid, base_branch: &str) -> Result<Oid, Refusal> {
+pub(crate) fn merge_base(git: &Git, base: &Oid, head: &Oid, base_branch: &str) -> Result<Oid, Refusal> {
     read::merge_base(git, base, head)?
         .ok_or_else(|| Refusal::Unrelated { base_branch: base_branch.to_owned(), head: head.clone() })
 }

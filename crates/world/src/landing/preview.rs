@@ -57,7 +57,7 @@ pub fn preview(repository: &Path, head: &Oid, base_branch: &str) -> Result<Previ
 }
 
 /// Returns where the base branch stands and the commit to land, once both are known to exist.
-pub(super) fn ends(git: &Git, head: &Oid, base_branch: &str) -> Result<(Oid, Oid), Refusal> {
+pub(crate) fn ends(git: &Git, head: &Oid, base_branch: &str) -> Result<(Oid, Oid), Refusal> {
     let missing = || Refusal::BaseMissing { base_branch: clean_line(base_branch.as_bytes(), 120) };
     if !refname::is_branch(base_branch) {
         return Err(missing());

@@ -12,6 +12,7 @@ use oarlock_agents::launch::{Launch, Plan};
 use oarlock_agents::{Agent, find};
 use oarlock_core::ids::{MessageId, RequestId, RunId, SessionId};
 use oarlock_core::plan;
+use oarlock_core::playbook::gate::GateBrief;
 use oarlock_core::playbook::relay::LegBrief;
 use oarlock_core::session::STOP_GRACE_MS;
 use oarlock_core::session::fact::{Author, Begun, Brief, Exit, Fact, Hold, Role, Trouble, When};
@@ -23,6 +24,7 @@ use tracing::warn;
 use super::{LAST_WORDS_CHARS_MAX, TERMINAL, digest, ended, environment, inbox, program};
 use crate::bridge;
 use crate::config;
+use crate::gate::part;
 use crate::plant::{self, Places};
 use crate::relay;
 use crate::trouble;
@@ -58,6 +60,8 @@ pub(crate) struct Start<'a> {
     pub again: bool,
     /// What it is told, when it is a leg of a relay.
     pub leg: Option<&'a LegBrief>,
+    /// What it is for and what it is told, when it is one of a gate's.
+    pub gate: Option<&'a GateBrief>,
 }
 
 /// Starts a run's host, or adopts the one that is there.
@@ -72,8 +76,19 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         (true, None) if agent.reads_prose() => Begun::Digest,
         (true, None) => Begun::Fresh,
     };
+    if want.gate.is_some() {
+        // It is held to this folder, so it has to be there.
+        lay_out(around, "")?;
+    }
+    let part = want.gate.map(|gate| part::of(around, want, gate, agent)).transpose()?;
+    let workspace = part.as_ref().map_or(want.workspace, |part| part.workspace.as_str());
+    if let Some(argv) = part.as_ref().and_then(|part| part.argv.clone()) {
+        let env = environment_of(around, want, agent, &around.folder.join("prompt.md"), &Plan::default());
+        return host(around, want, workspace, argv, env, Begun::Fresh);
+    }
     let prompt = match begun {
         _ if want.leg.is_some() => leg_prompt(around, want, agent)?,
+        _ if part.is_some() => part.as_ref().map(|part| part.prompt.clone()).unwrap_or_default(),
         Begun::Digest => digest::prompt(want.brief, want.workspace, around.base, want.prompt),
         Begun::Fresh | Begun::Conversation => want.prompt.to_owned(),
     };
@@ -83,22 +98,22 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
     let (folder, prompt_path) = (around.folder.to_string_lossy(), prompt_file.to_string_lossy());
     let (oarlock, program) = (around.oarlock.to_string_lossy(), program.unwrap_or_default());
     let new_conversation = conversation_of(around.session, want.run);
-    let mut writes = git_dirs(Path::new(want.workspace));
-    if want.leg.is_some() {
+    let mut writes = git_dirs(Path::new(workspace));
+    if want.leg.is_some() || part.is_some() {
         writes.push(inbox::folder(around.folder).to_string_lossy().into_owned());
     }
     let launch = Launch {
         hold: said.hold,
         program: &program.to_string_lossy(),
         version,
-        workspace: want.workspace,
+        workspace,
         folder: &folder,
         prompt: &prompt,
         prompt_file: &prompt_path,
         conversation: want.conversation.filter(|_| begun == Begun::Conversation),
         new_conversation: &new_conversation,
         model: said.model.as_deref(),
-        permissions: said.permissions,
+        permissions: part.as_ref().and_then(|part| part.permissions).unwrap_or(said.permissions),
         rules: &said.rules,
         args: &said.args,
         command: said.command.as_deref(),
@@ -111,11 +126,18 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
             .map_err(|error| trouble::io("write what the bridge needs", around.folder, &error))?,
         Hold::Terminal | Hold::Process => agent.launch(&launch),
     };
-    let env = environment_of(around, want, agent, &prompt_file, &plan);
+    let mut env = environment_of(around, want, agent, &prompt_file, &plan);
+    let mut argv = plan.argv;
+    if let Some(part) = &part {
+        environment::set(&mut env, part.env.iter().cloned());
+        let place = [("PWD", workspace), ("OARLOCK_WORKSPACE", workspace)];
+        environment::set(&mut env, place.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        argv = part.prefix.iter().cloned().chain(argv).collect();
+    }
     let home = env.iter().find(|(name, _)| name == "HOME").map_or("/", |(_, home)| home.as_str());
     let places = Places {
         run: around.folder,
-        workspace: Path::new(want.workspace),
+        workspace: Path::new(workspace),
         home: Path::new(home),
         shared: &around.state.join("planted"),
     };
@@ -126,7 +148,7 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         warn!(session = %around.session, %note, "left alone");
     }
     let first_message = plan.first_message.clone();
-    let mut facts = host(around, want, plan.argv, env, begun)?;
+    let mut facts = host(around, want, workspace, argv, env, begun)?;
     facts.extend(first_message.map(|text| first(around.session, want.run, text)));
     Ok(facts)
 }
@@ -152,6 +174,7 @@ fn leg_prompt(around: &Surroundings<'_>, want: &Start<'_>, agent: &dyn Agent) ->
 fn host(
     around: &Surroundings<'_>,
     want: &Start<'_>,
+    workspace: &str,
     argv: Vec<String>,
     env: Vec<(String, String)>,
     begun: Begun,
@@ -160,7 +183,7 @@ fn host(
     let spec = Spec {
         run: format!("{}/{run}", around.session),
         argv,
-        cwd: PathBuf::from(want.workspace),
+        cwd: PathBuf::from(workspace),
         env,
         io: Io::Pty { size: TERMINAL },
         grace_ms: STOP_GRACE_MS,

@@ -173,6 +173,18 @@ impl Planter<'_> {
     }
 }
 
+/// Sets a checkout up that is no workspace, each command with a prefix that holds it to its places.
+pub(crate) fn set_up(
+    repository: &Home,
+    checkout: &Path,
+    setup: &Setup,
+    prefix: &[String],
+) -> Result<(), Error> {
+    check(setup)?;
+    files(repository, checkout, setup)?;
+    setup.commands.iter().try_for_each(|line| command(checkout, line, &setup.env, prefix))
+}
+
 /// Runs the setup commands that did not succeed before, in order, each stamped when it has.
 pub(crate) fn commands(records: &Records, record: &mut Record, setup: &Setup) -> Result<(), Error> {
     for (number, line) in setup.commands.iter().enumerate() {
@@ -180,17 +192,19 @@ pub(crate) fn commands(records: &Records, record: &mut Record, setup: &Setup) ->
         if record.setup_done.contains(&stamp) {
             continue;
         }
-        command(&record.path, line, &setup.env)?;
+        command(&record.path, line, &setup.env, &[])?;
         record.setup_done.push(stamp);
         records.write(record)?;
     }
     Ok(())
 }
 
-fn command(workspace: &Path, line: &str, env: &[(String, String)]) -> Result<(), Error> {
+fn command(workspace: &Path, line: &str, env: &[(String, String)], prefix: &[String]) -> Result<(), Error> {
     use std::os::unix::process::ExitStatusExt;
-    let mut command = Command::new("sh");
+    let mut words = prefix.iter().map(String::as_str).chain(["sh"]);
+    let mut command = Command::new(words.next().unwrap_or("sh"));
     scrub(&mut command);
+    command.args(words);
     // Both outputs in the order they came, and syntax errors as the command's own.
     command.args(["-c", "exec 2>&1; eval \"$1\"", "sh", line]).current_dir(workspace);
     command.envs(env.iter().map(|(name, value)| (name, value)));

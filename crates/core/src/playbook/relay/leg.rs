@@ -161,7 +161,7 @@ pub struct LegBrief {
 }
 
 impl Leg {
-    pub(super) fn begin(run: RunId, phase: u32, agent: u32, at: Timestamp) -> Self {
+    pub(crate) fn begin(run: RunId, phase: u32, agent: u32, at: Timestamp) -> Self {
         Self {
             run,
             phase,
@@ -176,12 +176,12 @@ impl Leg {
     }
 
     /// Returns what it was asked last.
-    pub(super) fn asked_last(&self) -> Option<(Ask, Timestamp)> {
+    pub(crate) fn asked_last(&self) -> Option<(Ask, Timestamp)> {
         self.asked.iter().map(|(ask, at)| (*ask, *at)).max_by_key(|(_, at)| *at)
     }
 
     /// Returns how it ended, by what was known of its run at the end.
-    pub(super) fn end_by(&self, run: &Run, exit: &Exit, is_halted: bool, is_limited: bool) -> LegEnd {
+    pub(crate) fn end_by(&self, run: &Run, exit: &Exit, is_halted: bool, is_limited: bool) -> LegEnd {
         if is_halted {
             return LegEnd::Stopped;
         }

@@ -14,7 +14,7 @@ use crate::session::fact::{Claim, Exit, Fact, Observation};
 use super::{Ask, BACKOFF_MS, Closed, Leg, LegEnd, Options, PARK_MS, PARKS_MAX, STRIKES_MAX};
 
 /// Longest wait for a limit whose end is not known, in milliseconds.
-const PARK_MS_MAX: u64 = 3_600_000;
+pub const PARK_MS_MAX: u64 = 3_600_000;
 
 /// How a relay stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
