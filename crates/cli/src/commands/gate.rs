@@ -219,7 +219,7 @@ fn ordered(mut specs: Vec<Spec>) -> Result<Vec<Spec>, CliError> {
             let hint = "Take one of their \"Depends on:\" lines out.".into();
             return Err(CliError::Refused(
                 wire::Error { code: "cycle".into(), message, hint, paths: vec![] },
-                400,
+                409,
             ));
         };
         all.push(specs.remove(next));
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_cycle_is_refused() {
         let specs = vec![spec("a", "Depends on: b"), spec("b", "Depends on: a")];
-        let Err(CliError::Refused(error, 400)) = ordered(specs) else { panic!("they wait for each other") };
+        let Err(CliError::Refused(error, 409)) = ordered(specs) else { panic!("they wait for each other") };
         assert_eq!(
             (error.code.as_str(), error.message.as_str()),
             ("cycle", "a, b wait for each other, so none could begin.")

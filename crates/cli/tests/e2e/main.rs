@@ -13,6 +13,7 @@ mod daemon;
 mod disk;
 mod display;
 mod events;
+mod gate;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod hostile;

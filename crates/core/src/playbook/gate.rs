@@ -279,6 +279,7 @@ impl Options {
             words: state.words.clone(),
             standing: brief.prompt.clone(),
             is_first: session.runs_begun == 0,
+            base_branch: session.checkout().map(|checkout| checkout.base_branch.clone()).unwrap_or_default(),
         }
     }
 

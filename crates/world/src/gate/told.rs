@@ -5,6 +5,8 @@ use std::path::Path;
 use oarlock_core::playbook::gate::{BuildBrief, CheckResult, Exam, JudgeBrief};
 use oarlock_core::text;
 
+use crate::workspace::HOME_REMOTE;
+
 /// Longest spec that is told whole, in bytes; a longer one is read from its file.
 const SPEC_BYTES_TOLD: usize = 64 * 1024;
 /// Longest change that an overseer is told whole, in bytes; a longer one is read from its file.
@@ -45,6 +47,11 @@ pub(super) fn build(brief: &BuildBrief, spec: &str, spec_file: &Path, commits: &
             items(commits.iter().map(String::as_str))
         };
     }
+    prompt += &format!(
+        "\n## The base\nYour work lands on {0}. To merge what came onto it since: \"git fetch {HOME_REMOTE} {0} && git merge \
+         FETCH_HEAD\".\n",
+        brief.base_branch
+    );
     prompt
         + "\n## How to end\n\
            Commit everything that belongs to the work: what is not committed is not judged. \

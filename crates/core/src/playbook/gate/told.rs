@@ -38,6 +38,8 @@ pub struct BuildBrief {
     pub standing: String,
     /// Whether nobody built before it.
     pub is_first: bool,
+    /// The branch that the work lands on.
+    pub base_branch: String,
 }
 
 /// What is checked.
