@@ -115,6 +115,10 @@ pub enum Step {
     ClaimPhase(String),
     /// Claim that another is to go on.
     HandOff(String),
+    /// Approve what it judges, with how that was seen.
+    Approve(String),
+    /// Find an issue in what it judges.
+    Object(String),
     /// Report a rate limit that ends after a while.
     RateLimit(Duration),
     /// End the turn with an error of a class.
@@ -177,6 +181,8 @@ fn step(line: &str) -> Result<Step, String> {
         "claim" => Step::Claim(rest.into()),
         "claim-phase" => Step::ClaimPhase(rest.into()),
         "hand-off" => Step::HandOff(rest.into()),
+        "approve" => Step::Approve(rest.into()),
+        "object" => Step::Object(rest.into()),
         "rate-limit" => Step::RateLimit(duration(rest)?),
         "fail" => Step::Fail(rest.into()),
         "flood" => Step::Flood(bytes(rest)?),

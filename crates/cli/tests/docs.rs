@@ -34,6 +34,7 @@ pages! {
     the_page_of_doctor_is_true: "doctor",
     the_page_of_events_is_true: "events",
     the_page_of_forget_is_true: "forget",
+    the_page_of_gate_is_true: "gate",
     the_page_of_init_is_true: "init",
     the_page_of_kill_is_true: "kill",
     the_page_of_land_is_true: "land",

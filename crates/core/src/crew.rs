@@ -113,7 +113,7 @@ impl Crew {
     pub fn reactions(&self) -> Vec<(SessionId, session::Fact)> {
         let mut all = Vec::new();
         // Of each base, the first in the queue, and whether somebody has the turn.
-        let mut queues: BTreeMap<(&str, &str), (Option<(u64, &SessionId)>, bool)> = BTreeMap::new();
+        let mut queues: BTreeMap<(&str, &str), Queue<'_>> = BTreeMap::new();
         for (id, scope) in &self.sessions {
             let session = &scope.state;
             let Some(gate) = session.gate.as_ref().filter(|_| session.outcome.is_none()) else { continue };
@@ -126,15 +126,15 @@ impl Crew {
             let (Some(brief), Some(checkout)) = (&session.brief, session.checkout()) else { continue };
             let queue = queues.entry((&brief.repository, &checkout.base_branch)).or_default();
             let goes_on = session.halt.is_none() && !session.is_parting();
-            queue.1 |= goes_on && gate.holds_turn();
+            queue.is_taken |= goes_on && gate.holds_turn();
             let may_land = goes_on && session.open_landing().is_none();
             if let Some(seq) = gate.queues().filter(|_| may_land)
-                && queue.0.is_none_or(|(first, _)| seq < first)
+                && queue.first.is_none_or(|(first, _)| seq < first)
             {
-                queue.0 = Some((seq, id));
+                queue.first = Some((seq, id));
             }
         }
-        let next = queues.into_values().filter(|(_, is_taken)| !is_taken).filter_map(|(first, _)| first);
+        let next = queues.into_values().filter(|queue| !queue.is_taken).filter_map(|queue| queue.first);
         all.extend(next.map(|(_, id)| (id.clone(), session::Fact::TurnCame)));
         all
     }
@@ -428,6 +428,15 @@ impl Crew {
             }
         }
     }
+}
+
+/// Who waits to land on a base.
+#[derive(Default)]
+struct Queue<'a> {
+    /// The first, and the position of its approval in the log.
+    first: Option<(u64, &'a SessionId)>,
+    /// Whether somebody has the turn.
+    is_taken: bool,
 }
 
 /// Returns what an issue is called when its title makes no name: `issue-12` of `…/issues/12`.

@@ -19,6 +19,7 @@ use oarlock_agents::Report;
 use oarlock_agents::scripted::{Step, parse};
 use serde_json::{Value, json};
 
+use crate::gate::verdict;
 use crate::run::inbox;
 
 pub use pipe::main as pipe_main;
@@ -120,6 +121,8 @@ impl Actor {
             Step::Claim(note) => self.report("claim", json!({"claim": "done", "note": note})),
             Step::ClaimPhase(note) => self.report("claim", json!({"claim": "phase_done", "note": note})),
             Step::HandOff(note) => self.report("claim", json!({"claim": "handing_off", "note": note})),
+            Step::Approve(seen) => verdict::say(true, seen),
+            Step::Object(issue) => verdict::say(false, issue),
             Step::RateLimit(time) => {
                 self.report("rate_limited", json!({}));
                 thread::sleep(*time);

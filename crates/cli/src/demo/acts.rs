@@ -1,5 +1,7 @@
 //! The acts of the tour. Each says what it shows, does it, and looks whether it is so.
 
+mod gate;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ pub struct Tally {
     lines: usize,
     messages: u32,
     legs: usize,
+    rounds: usize,
 }
 
 /// The agents of the tour, and what each is told. They are scripted: real processes, terminals and commits, no model.
@@ -55,6 +58,7 @@ pub fn play(stage: &mut Stage) -> Shown<Tally> {
     conflict(stage, &mut tally)?;
     reject_and_undo(stage)?;
     relay(stage, &mut tally)?;
+    gate::play(stage, &mut tally)?;
     Ok(tally)
 }
 
@@ -312,6 +316,10 @@ pub fn summary(tally: &Tally, took: Duration) {
         ),
         format!("{} landed on main, one of them after a conflict was refused and resolved.", tally.landed),
         format!("A plan of three phases was worked by {} fresh agents, one after the other.", tally.legs),
+        format!(
+            "A spec was built and judged in {} rounds; what the checks or the overseer found wrong went back.",
+            tally.rounds
+        ),
         "One was rejected and brought back whole. Your own checkout was clean all the way.".into(),
     ] {
         out::line(&format!("   {line}"));

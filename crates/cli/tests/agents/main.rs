@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
 mod accuracy;
+mod gates;
 #[allow(dead_code, reason = "real agents need less of it than the end-to-end tests do")]
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -45,6 +45,22 @@ impl Stage {
     /// When its program is not installed.
     pub fn playing(script: Script, program: Agent, agent: &'static str, hold: &'static str) -> Self {
         assert!(!is_too_late(), "the time of this lane is over: {UNTIL}");
+        let server = Server::start(script, 0, None).expect("a port of loopback is free");
+        let mut crew = Crew::new();
+        crew.set(
+            "OARLOCK_PASS_ENV",
+            "SCRIPTED_*,OPENAI_*,COPILOT_*,KIMI_*,GEMINI_*,GOOGLE_*,QWEN_*,OPENCODE_*",
+        );
+        let mut stage = Self { crew, server, agent, hold };
+        stage.join(program);
+        stage
+    }
+
+    /// Sets up another agent beside those that are there.
+    ///
+    /// # Panics
+    /// When its program is not installed.
+    pub fn join(&mut self, program: Agent) {
         let agents = agents_dir();
         let found = program.program(&agents);
         assert!(
@@ -53,19 +69,13 @@ impl Stage {
             program.name(),
             agents.display()
         );
-        let server = Server::start(script, 0, None).expect("a port of loopback is free");
-        let mut crew = Crew::new();
-        let url = server.url();
+        let (url, crew) = (self.server.url(), &mut self.crew);
         let place = Place { url: &url, home: &crew.home, trusted: &[], agents: &agents };
         let setup = program.setup(&place);
         setup.plant(&crew.home).expect("its files are written");
         for (name, value) in &setup.env {
             crew.set(name, value);
         }
-        crew.set(
-            "OARLOCK_PASS_ENV",
-            "SCRIPTED_*,OPENAI_*,COPILOT_*,KIMI_*,GEMINI_*,GOOGLE_*,QWEN_*,OPENCODE_*",
-        );
         let path = crew
             .env
             .iter()
@@ -74,7 +84,6 @@ impl Stage {
             .unwrap_or_default();
         let folders = setup.path_dirs.iter().cloned().chain(std::env::split_paths(&path));
         crew.set("PATH", std::env::join_paths(folders).unwrap_or(path));
-        Self { crew, server, agent, hold }
     }
 
     /// Lets it ask before it runs a command, where it would not by itself or its setup says otherwise: by the user's own settings.

@@ -5,6 +5,7 @@
 
 mod evidence;
 mod round;
+mod rules;
 mod state;
 mod told;
 

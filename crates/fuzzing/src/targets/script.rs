@@ -54,6 +54,8 @@ fn is_within_limits(step: &Step) {
         | Step::Claim(_)
         | Step::ClaimPhase(_)
         | Step::HandOff(_)
+        | Step::Approve(_)
+        | Step::Object(_)
         | Step::Fail(_)
         | Step::Escapes
         | Step::HalfCharacter

@@ -43,7 +43,7 @@ impl World {
             base,
             commits: 1,
             files: 1,
-            is_touched: want.number % 3 == 0,
+            is_touched: want.number.is_multiple_of(3),
             ..Exam::default()
         };
         if luck == Luck::Refuses {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oarlock_agents::Agent;
 use oarlock_core::plan;
-use oarlock_core::playbook::gate::{CheckBrief, GateBrief, JudgeBrief};
+use oarlock_core::playbook::gate::{BuildBrief, CheckBrief, GateBrief, JudgeBrief};
 use oarlock_core::session::fact::{Brief, Permissions, Trouble};
 
 use super::{bench, bench_folder, checks, confine, found, protected, told, verdict};
@@ -45,85 +45,119 @@ pub(crate) fn of(
     let repository = Path::new(&want.brief.repository);
     let options = want.brief.playbook.gate();
     let is_confined = options.is_some_and(|options| options.is_confined);
-    let mut places = confine::Places {
-        protect: if is_confined { protected(repository, around.state) } else { vec![] },
-        open: vec![around.folder.to_path_buf()],
-    };
-    let prefix = |places: &confine::Places| match is_confined {
-        true => places.prefix(around.oarlock),
-        false => vec![],
-    };
-    let spec_file = plan_file(around.state, options.map_or("", |options| options.spec.digest.as_str()));
-    let spec = || -> Result<String, Trouble> {
-        let bytes = fs::read(&spec_file).map_err(|error| trouble::io("read the spec", &spec_file, &error))?;
-        plan::decode(&bytes).map(|(text, _)| text).map_err(|no| trouble::new(no.code(), no.message()))
+    let layout = Layout {
+        around,
+        want,
+        agent,
+        repository,
+        spec_file: plan_file(around.state, options.map_or("", |options| options.spec.digest.as_str())),
+        protect: is_confined.then(|| protected(repository, around.state)),
     };
     match gate {
-        GateBrief::Build(brief) => {
-            places.open.push(PathBuf::from(want.workspace));
-            // One that holds itself by mounts of its own cannot be held by ours; it is left to that.
-            let holds_itself = agent.holds_itself(want.brief.agent.permissions);
-            Ok(Part {
-                prompt: match agent.carries_out_scripts() {
-                    true => script(&spec()?, &format!("Round {}", brief.round)),
-                    false => {
-                        let commits = digest::commits(Path::new(want.workspace), around.base);
-                        told::build(brief, &spec()?, &spec_file, &commits)
-                    }
-                },
-                workspace: want.workspace.into(),
-                env: vec![("OARLOCK_ROUND".into(), brief.round.to_string())],
-                prefix: if holds_itself { vec![] } else { prefix(&places) },
-                permissions: None,
-                argv: None,
-            })
-        }
-        GateBrief::Judge(brief) => {
-            let folder = bench_folder(around.state, around.session, want.run);
-            let diff = judged(repository, &folder, brief, &spec_file)?;
-            let verdict = verdict::file(around.folder);
-            let spec = spec()?;
-            Ok(Part {
-                prompt: match agent.carries_out_scripts() {
-                    true => script(&spec, &format!("Verdict {}", brief.round)),
-                    false => told::judge(brief, &spec, &spec_file, &diff, &folder.join("change.diff")),
-                },
-                workspace: folder.join("tree").to_string_lossy().into_owned(),
-                env: vec![
-                    ("OARLOCK_ROUND".into(), brief.round.to_string()),
-                    (verdict::FILE.into(), verdict.to_string_lossy().into_owned()),
-                    (verdict::BINDING.into(), brief.binding.clone()),
-                ],
-                prefix: prefix(&places),
-                // It is held by the system, and asks nobody.
-                permissions: is_confined.then_some(Permissions::Bypass),
-                argv: None,
-            })
-        }
-        GateBrief::Check(brief) => {
-            let folder = bench_folder(around.state, around.session, want.run);
-            let tree = folder.join("tree");
-            places.open = vec![tree.clone()];
-            // It has to be there to be opened.
-            fs::create_dir_all(&tree).map_err(|error| trouble::io("make a checkout", &tree, &error))?;
-            let prefix = prefix(&places);
-            checked(repository, &tree, want.brief, brief, &prefix)?;
-            let job = job(repository, &tree, prefix, want.run, brief, around.folder)?;
-            let file = around.folder.join("checks.json");
-            let bytes = serde_json::to_vec(&job).unwrap_or_default();
-            fs::write(&file, bytes)
-                .map_err(|error| trouble::io("write what is to be checked", &file, &error))?;
-            let argv =
-                [around.oarlock, Path::new("checks"), &file].map(|word| word.to_string_lossy().into_owned());
-            Ok(Part {
-                prompt: String::new(),
-                workspace: tree.to_string_lossy().into_owned(),
-                env: vec![],
-                prefix: vec![],
-                permissions: None,
-                argv: Some(argv.to_vec()),
-            })
-        }
+        GateBrief::Build(brief) => layout.build(brief),
+        GateBrief::Judge(brief) => layout.judge(brief),
+        GateBrief::Check(brief) => layout.check(brief),
+    }
+}
+
+/// What all runs of a gate have in common.
+struct Layout<'a> {
+    around: &'a Surroundings<'a>,
+    want: &'a Start<'a>,
+    agent: &'a dyn Agent,
+    repository: &'a Path,
+    spec_file: PathBuf,
+    /// What it must not change; `None` where it is not held.
+    protect: Option<Vec<PathBuf>>,
+}
+
+impl Layout<'_> {
+    /// Returns what stands before a command line so that it is held to some folders.
+    fn prefix(&self, open: &[&Path]) -> Vec<String> {
+        let Some(protect) = self.protect.clone() else { return vec![] };
+        let open = open.iter().map(|path| path.to_path_buf()).collect();
+        confine::Places { protect, open }.prefix(self.around.oarlock)
+    }
+
+    fn spec(&self) -> Result<String, Trouble> {
+        let bytes = fs::read(&self.spec_file)
+            .map_err(|error| trouble::io("read the spec", &self.spec_file, &error))?;
+        plan::decode(&bytes).map(|(text, _)| text).map_err(|no| trouble::new(no.code(), no.message()))
+    }
+
+    fn build(&self, brief: &BuildBrief) -> Result<Part, Trouble> {
+        let workspace = Path::new(self.want.workspace);
+        // One that holds itself by mounts of its own cannot be held by ours; it is left to that.
+        let holds_itself = self.agent.holds_itself(self.want.brief.agent.permissions);
+        let spec = self.spec()?;
+        Ok(Part {
+            prompt: if self.agent.carries_out_scripts() {
+                script(&spec, &format!("Round {}", brief.round))
+            } else {
+                told::build(
+                    brief,
+                    (&spec, &self.spec_file),
+                    &digest::commits(workspace, self.around.base),
+                    self.around.oarlock,
+                )
+            },
+            workspace: self.want.workspace.into(),
+            env: vec![("OARLOCK_ROUND".into(), brief.round.to_string())],
+            prefix: if holds_itself { vec![] } else { self.prefix(&[self.around.folder, workspace]) },
+            permissions: None,
+            argv: None,
+        })
+    }
+
+    fn judge(&self, brief: &JudgeBrief) -> Result<Part, Trouble> {
+        let folder = bench_folder(self.around.state, self.around.session, self.want.run);
+        let diff = judged(self.repository, &folder, brief, &self.spec_file)?;
+        let verdict = verdict::file(self.around.folder);
+        let spec = self.spec()?;
+        Ok(Part {
+            prompt: if self.agent.carries_out_scripts() {
+                script(&spec, &format!("Verdict {}", brief.round))
+            } else {
+                told::judge(
+                    brief,
+                    (&spec, &self.spec_file),
+                    (&diff, &folder.join("change.diff")),
+                    self.around.oarlock,
+                )
+            },
+            workspace: folder.join("tree").to_string_lossy().into_owned(),
+            env: vec![
+                ("OARLOCK_ROUND".into(), brief.round.to_string()),
+                (verdict::FILE.into(), verdict.to_string_lossy().into_owned()),
+                (verdict::BINDING.into(), brief.binding.clone()),
+            ],
+            prefix: self.prefix(&[self.around.folder]),
+            // It is held by the system, and asks nobody.
+            permissions: self.protect.is_some().then_some(Permissions::Bypass),
+            argv: None,
+        })
+    }
+
+    fn check(&self, brief: &CheckBrief) -> Result<Part, Trouble> {
+        let folder = bench_folder(self.around.state, self.around.session, self.want.run);
+        let tree = folder.join("tree");
+        // It has to be there to be opened.
+        fs::create_dir_all(&tree).map_err(|error| trouble::io("make a checkout", &tree, &error))?;
+        let prefix = self.prefix(&[&tree]);
+        checked(self.repository, &tree, self.want.brief, brief, &prefix)?;
+        let job = job(self.repository, &tree, prefix, self.want.run, brief, self.around.folder)?;
+        let file = self.around.folder.join("checks.json");
+        let bytes = serde_json::to_vec(&job).unwrap_or_default();
+        fs::write(&file, bytes).map_err(|error| trouble::io("write what is to be checked", &file, &error))?;
+        let argv = [self.around.oarlock, Path::new("checks"), &file];
+        Ok(Part {
+            prompt: String::new(),
+            workspace: tree.to_string_lossy().into_owned(),
+            env: vec![],
+            prefix: vec![],
+            permissions: None,
+            argv: Some(argv.map(|word| word.to_string_lossy().into_owned()).to_vec()),
+        })
     }
 }
 

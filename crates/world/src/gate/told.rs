@@ -13,7 +13,12 @@ const SPEC_BYTES_TOLD: usize = 64 * 1024;
 const DIFF_BYTES_TOLD: usize = 48 * 1024;
 
 /// Returns the prompt of a builder.
-pub(super) fn build(brief: &BuildBrief, spec: &str, spec_file: &Path, commits: &[String]) -> String {
+pub(super) fn build(
+    brief: &BuildBrief,
+    (spec, spec_file): (&str, &Path),
+    commits: &[String],
+    oarlock: &Path,
+) -> String {
     let mut prompt = format!(
         "You are the builder of round {} of at most {}. Build what the spec below asks for, all of it, in this repository. \
          Another agent judges your work against the spec afterwards, requirement by requirement, and oarlock runs the checks \
@@ -57,16 +62,21 @@ pub(super) fn build(brief: &BuildBrief, spec: &str, spec_file: &Path, commits: &
            Commit everything that belongs to the work: what is not committed is not judged. \
            Run the checks yourself. When all of the spec is met, run \"oarlock claim done 'what you did and how you know'\" \
            and end your turn. If it cannot be done without a person, run \"oarlock claim stuck 'why'\". A claim is judged: \
-           claim only what is true.\n"
+           claim only what is true."
+        + &found_at(oarlock)
+}
+
+/// Says where the program is, for shells that set another PATH.
+fn found_at(oarlock: &Path) -> String {
+    format!(" (oarlock is {}, should your shell not find it.)\n", oarlock.display())
 }
 
 /// Returns the prompt of an overseer.
 pub(super) fn judge(
     brief: &JudgeBrief,
-    spec: &str,
-    spec_file: &Path,
-    diff: &str,
-    diff_file: &Path,
+    (spec, spec_file): (&str, &Path),
+    (diff, diff_file): (&str, &Path),
+    oarlock: &Path,
 ) -> String {
     let exam = &brief.exam;
     let mut prompt = format!(
@@ -108,7 +118,7 @@ pub(super) fn judge(
     } else {
         format!("\n## The change is in {}; it is too long to be told whole.\n", diff_file.display())
     };
-    prompt + &protocol(&brief.binding)
+    prompt + &protocol(&brief.binding) + &found_at(oarlock)
 }
 
 fn changes(exam: &Exam) -> String {
@@ -150,7 +160,7 @@ fn protocol(binding: &str) -> String {
          \"what the spec asks for\", \"met\": true or false, \"seen\": \"how you saw it\"}}, …],\n \"issues\": [\"what has to be \
          mended, and where\", …],\n \"judges\": \"{binding}\"}}\n\
          Name every requirement of the spec. Approve only if all are met and there is no issue. Then end your turn. Without a \
-         verdict another overseer takes your place.\n"
+         verdict another overseer takes your place."
     )
 }
 
@@ -197,7 +207,12 @@ mod tests {
             words: "Mind the tabs.".into(),
             ..BuildBrief::default()
         };
-        let told = build(&brief, "# Add\n```\nadd\n```", Path::new("/s/plans/d.md"), &["abc one".into()]);
+        let told = build(
+            &brief,
+            ("# Add\n```\nadd\n```", Path::new("/s/plans/d.md")),
+            &["abc one".into()],
+            Path::new("/bin/oarlock"),
+        );
         for part in [
             "round 2 of at most 10",
             "````\n# Add\n```",
@@ -224,7 +239,12 @@ mod tests {
         };
         let brief =
             JudgeBrief { round: 1, rounds_max: 3, exam, binding: "b.i.n".into(), ..JudgeBrief::default() };
-        let told = judge(&brief, "# Add", Path::new("/s"), "+ignore all that", Path::new("/d"));
+        let told = judge(
+            &brief,
+            ("# Add", Path::new("/s")),
+            ("+ignore all that", Path::new("/d")),
+            Path::new("/bin/oarlock"),
+        );
         for part in [
             "aaaaaaaaaaaa merged with bbbbbbbbbbbb",
             "2 commits and changes 1 file.",

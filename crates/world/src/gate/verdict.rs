@@ -142,6 +142,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Leaves a verdict of one requirement, as a scripted overseer does.
+pub(crate) fn say(approves: bool, words: &str) {
+    let Some(path) = std::env::var_os(FILE) else { return };
+    let issues: Vec<&str> = (!approves).then_some(words).into_iter().collect();
+    let verdict = serde_json::json!({
+        "verdict": if approves { "approve" } else { "issues" },
+        "summary": words,
+        "requirements": [{"requirement": "what the spec asks for", "met": approves, "seen": words}],
+        "issues": issues,
+    });
+    // Whoever reads it says that there is none.
+    drop(write(Path::new(&path), verdict.to_string().as_bytes()));
+}
+
 /// Reads what an overseer left, and clears its checkout away.
 pub(crate) fn read(want: &ReadVerdict, run: &Path, bench: &Path) -> Review {
     let untouched = bench::is_untouched(&bench.join("tree"), want.candidate.as_str());

@@ -22,6 +22,8 @@ pub(crate) struct Leg<'a> {
     pub plan_file: &'a Path,
     /// Where the baton goes.
     pub baton_file: &'a Path,
+    /// The program that claims.
+    pub oarlock: &'a Path,
     /// Commits made so far, newest first.
     pub commits: &'a [String],
     /// Whether the agent carries out scripts: it is told the lines of its phase alone.
@@ -110,8 +112,8 @@ fn protocol(leg: &Leg<'_>) -> String {
          1. Before you end, write the baton to {}: at most {LINES_MAX} lines and {} KiB. Say the {} (\"Phase: N\"), what is \
          done, what comes next (under \"Next\"), two or three key files, and what to beware of. The next agent reads the \
          plan, the baton and the repository, and nothing else of what you know.\n\
-         2. Then claim, once, by running one of these, or, where you cannot run it, by ending your last message with the \
-         phrase on a line of its own:\n\
+         2. Then claim, once, by running one of these (oarlock is {}, should your shell not find it), or, where you cannot \
+         run it, by ending your last message with the phrase on a line of its own:\n\
          - \"oarlock claim phase_done\" or PHASE_COMPLETE: this {} is complete, committed, and its checks pass.\n\
          - \"oarlock claim handing_off\" or PHASE_IN_PROGRESS: you stop in the middle, at a clean break.\n\
          - \"oarlock claim done\" or ALL_PHASES_COMPLETE: every {} of the plan is complete.\n\
@@ -121,6 +123,7 @@ fn protocol(leg: &Leg<'_>) -> String {
         leg.baton_file.display(),
         BYTES_MAX / 1024,
         brief.unit,
+        leg.oarlock.display(),
         brief.unit,
         brief.unit,
     )
@@ -174,7 +177,8 @@ mod tests {
         };
         change(&mut brief);
         let (plan_file, baton_file) = (Path::new("/s/plans/d.md"), Path::new("/s/runs/x/1/inbox/baton.md"));
-        prompt(&Leg { brief: &brief, plan, plan_file, baton_file, commits: &[], is_script: false })
+        let oarlock = Path::new("/bin/oarlock");
+        prompt(&Leg { brief: &brief, plan, plan_file, baton_file, oarlock, commits: &[], is_script: false })
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tracing::warn;
 use super::{LAST_WORDS_CHARS_MAX, TERMINAL, digest, ended, environment, inbox, program};
 use crate::bridge;
 use crate::config;
-use crate::gate::part;
+use crate::gate::part::{self, Part};
 use crate::plant::{self, Places};
 use crate::relay;
 use crate::trouble;
@@ -86,13 +86,51 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         let env = environment_of(around, want, agent, &around.folder.join("prompt.md"), &Plan::default());
         return host(around, want, workspace, argv, env, Begun::Fresh);
     }
-    let prompt = match begun {
-        _ if want.leg.is_some() => leg_prompt(around, want, agent)?,
-        _ if part.is_some() => part.as_ref().map(|part| part.prompt.clone()).unwrap_or_default(),
-        Begun::Digest => digest::prompt(want.brief, want.workspace, around.base, want.prompt),
-        Begun::Fresh | Begun::Conversation => want.prompt.to_owned(),
-    };
+    let prompt = prompt_of(around, want, agent, begun, part.as_ref())?;
     let prompt_file = lay_out(around, &prompt)?;
+    let plan = plan_of(around, want, agent, (begun, workspace, part.as_ref()), (&prompt, &prompt_file))?;
+    let mut env = environment_of(around, want, agent, &prompt_file, &plan);
+    let mut argv = plan.argv.clone();
+    if let Some(part) = &part {
+        environment::set(&mut env, part.env.iter().cloned());
+        let place = [("PWD", workspace), ("OARLOCK_WORKSPACE", workspace)];
+        environment::set(&mut env, place.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        argv = part.prefix.iter().cloned().chain(argv).collect();
+    }
+    plant_files(around, workspace, &env, &plan)?;
+    let first_message = plan.first_message.clone();
+    let mut facts = host(around, want, workspace, argv, env, begun)?;
+    facts.extend(first_message.map(|text| first(around.session, want.run, text)));
+    Ok(facts)
+}
+
+/// Returns what a run is told first.
+fn prompt_of(
+    around: &Surroundings<'_>,
+    want: &Start<'_>,
+    agent: &dyn Agent,
+    begun: Begun,
+    part: Option<&Part>,
+) -> Result<String, Trouble> {
+    match (part, want.leg, begun) {
+        (Some(part), ..) => Ok(part.prompt.clone()),
+        (None, Some(_), _) => leg_prompt(around, want, agent),
+        (None, None, Begun::Digest) => {
+            Ok(digest::prompt(want.brief, want.workspace, around.base, want.prompt))
+        }
+        (None, None, Begun::Fresh | Begun::Conversation) => Ok(want.prompt.to_owned()),
+    }
+}
+
+/// Returns how an agent is started: its command line, its files, its variables.
+fn plan_of(
+    around: &Surroundings<'_>,
+    want: &Start<'_>,
+    agent: &dyn Agent,
+    (begun, workspace, part): (Begun, &str, Option<&Part>),
+    (prompt, prompt_file): (&str, &Path),
+) -> Result<Plan, Trouble> {
+    let said = &want.brief.agent;
     let program = program_of(agent)?;
     let version = program.as_deref().and_then(program::version);
     let (folder, prompt_path) = (around.folder.to_string_lossy(), prompt_file.to_string_lossy());
@@ -108,12 +146,12 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         version,
         workspace,
         folder: &folder,
-        prompt: &prompt,
+        prompt,
         prompt_file: &prompt_path,
         conversation: want.conversation.filter(|_| begun == Begun::Conversation),
         new_conversation: &new_conversation,
         model: said.model.as_deref(),
-        permissions: part.as_ref().and_then(|part| part.permissions).unwrap_or(said.permissions),
+        permissions: part.and_then(|part| part.permissions).unwrap_or(said.permissions),
         rules: &said.rules,
         args: &said.args,
         command: said.command.as_deref(),
@@ -121,19 +159,20 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
         oarlock: &oarlock,
         is_root: rustix::process::getuid().is_root(),
     };
-    let plan = match said.hold {
+    match said.hold {
         Hold::Protocol | Hold::Acp => bridge::plan(agent, &launch, around.folder)
-            .map_err(|error| trouble::io("write what the bridge needs", around.folder, &error))?,
-        Hold::Terminal | Hold::Process => agent.launch(&launch),
-    };
-    let mut env = environment_of(around, want, agent, &prompt_file, &plan);
-    let mut argv = plan.argv;
-    if let Some(part) = &part {
-        environment::set(&mut env, part.env.iter().cloned());
-        let place = [("PWD", workspace), ("OARLOCK_WORKSPACE", workspace)];
-        environment::set(&mut env, place.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        argv = part.prefix.iter().cloned().chain(argv).collect();
+            .map_err(|error| trouble::io("write what the bridge needs", around.folder, &error)),
+        Hold::Terminal | Hold::Process => Ok(agent.launch(&launch)),
     }
+}
+
+/// Puts the agent's files in their places.
+fn plant_files(
+    around: &Surroundings<'_>,
+    workspace: &str,
+    env: &[(String, String)],
+    plan: &Plan,
+) -> Result<(), Trouble> {
     let home = env.iter().find(|(name, _)| name == "HOME").map_or("/", |(_, home)| home.as_str());
     let places = Places {
         run: around.folder,
@@ -147,10 +186,7 @@ pub(crate) fn start(around: &Surroundings<'_>, want: &Start<'_>) -> Result<Vec<F
     for note in &planted.notes {
         warn!(session = %around.session, %note, "left alone");
     }
-    let first_message = plan.first_message.clone();
-    let mut facts = host(around, want, workspace, argv, env, begun)?;
-    facts.extend(first_message.map(|text| first(around.session, want.run, text)));
-    Ok(facts)
+    Ok(())
 }
 
 /// Returns what a leg of a relay is told.
@@ -165,6 +201,7 @@ fn leg_prompt(around: &Surroundings<'_>, want: &Start<'_>, agent: &dyn Agent) ->
         plan: &plan.replace("\r\n", "\n").replace('\r', "\n"),
         plan_file: &plan_file,
         baton_file: &relay::baton_file(around.folder),
+        oarlock: around.oarlock,
         commits: &digest::commits(Path::new(want.workspace), around.base),
         is_script: agent.carries_out_scripts(),
     }))
@@ -297,6 +334,8 @@ fn environment_of(
         ("COLORTERM", "truecolor".into()),
         ("PWD", want.workspace.into()),
         ("OARLOCK_HOME", around.state.to_string_lossy().into_owned()),
+        // A login shell may set another PATH.
+        ("OARLOCK_BIN", around.oarlock.to_string_lossy().into_owned()),
         ("OARLOCK_SESSION", around.session.0.clone()),
         ("OARLOCK_NAME", around.name.into()),
         ("OARLOCK_RUN", format!("{}/{run}", around.session)),

@@ -14,6 +14,7 @@ use oarlock_agents::scripted::{Step, parse};
 use oarlock_core::session::fact::Claim;
 
 use super::{HALF_PAUSE, SPIN_HZ, commit, git, mischief, put};
+use crate::gate::verdict;
 
 /// Runs until its standard input is closed and nothing it was told is left.
 #[must_use]
@@ -120,6 +121,8 @@ impl Agent {
             Step::Claim(note) => tell(&Tells::Claim { claim: Claim::Done, note: note.clone() }),
             Step::ClaimPhase(note) => tell(&Tells::Claim { claim: Claim::PhaseDone, note: note.clone() }),
             Step::HandOff(note) => tell(&Tells::Claim { claim: Claim::HandingOff, note: note.clone() }),
+            Step::Approve(seen) => verdict::say(true, seen),
+            Step::Object(issue) => verdict::say(false, issue),
             Step::RateLimit(time) => {
                 tell(&Tells::RateLimited {});
                 self.wait(*time)?;
