@@ -185,12 +185,6 @@ pub trait Agent: Sync {
         hold != Hold::Process
     }
 
-    /// Tells whether it holds what it runs to its workspace by mounts of its own, with these permissions: they cannot be made
-    /// inside of another program's.
-    fn holds_itself(&self, _permissions: oarlock_core::session::fact::Permissions) -> bool {
-        false
-    }
-
     /// Tells whether it carries its prompt out as a script: of a plan it is told the lines of its phase, and nothing else.
     fn carries_out_scripts(&self) -> bool {
         false

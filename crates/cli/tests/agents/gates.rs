@@ -37,7 +37,7 @@ else
 fi
 "#;
 
-fn is_judged(builder: Agent, names: [&'static str; 2], overseer: Agent) {
+fn is_judged(builder: Agent, names: [&'static str; 2], overseer: Agent, permissions: &str) {
     let mut stage = Stage::playing(Script::read(SCRIPT).unwrap(), builder, names[0], "protocol");
     stage.join(overseer);
     fs::write(stage.crew.home.join("act.sh"), ACT).unwrap();
@@ -54,7 +54,7 @@ fn is_judged(builder: Agent, names: [&'static str; 2], overseer: Agent) {
         "--check",
         "grep tea tea.txt",
         "--permissions",
-        "bypass",
+        permissions,
     ]);
     stage.until("tea to land", || (stage.crew.session("tea")["outcome"] == "landed").then_some(()));
     let gate = stage.crew.json(&["show", "tea"])["gate"].clone();
@@ -72,11 +72,12 @@ fn is_judged(builder: Agent, names: [&'static str; 2], overseer: Agent) {
 #[test]
 #[ignore = "needs a real agent program: cargo xtask agents test"]
 fn claude_builds_and_codex_judges() {
-    is_judged(Agent::Claude, ["claude-code", "codex"], Agent::Codex);
+    is_judged(Agent::Claude, ["claude-code", "codex"], Agent::Codex, "bypass");
 }
 
 #[test]
 #[ignore = "needs a real agent program: cargo xtask agents test"]
 fn codex_builds_and_claude_judges() {
-    is_judged(Agent::Codex, ["codex", "claude-code"], Agent::Claude);
+    // It makes a sandbox of its own inside of the one that holds it.
+    is_judged(Agent::Codex, ["codex", "claude-code"], Agent::Claude, "auto");
 }

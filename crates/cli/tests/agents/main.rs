@@ -11,6 +11,7 @@ mod gates;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod record;
+mod relays;
 mod stage;
 mod troubles;
 

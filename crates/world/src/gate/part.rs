@@ -87,8 +87,6 @@ impl Layout<'_> {
 
     fn build(&self, brief: &BuildBrief) -> Result<Part, Trouble> {
         let workspace = Path::new(self.want.workspace);
-        // One that holds itself by mounts of its own cannot be held by ours; it is left to that.
-        let holds_itself = self.agent.holds_itself(self.want.brief.agent.permissions);
         let spec = self.spec()?;
         Ok(Part {
             prompt: if self.agent.carries_out_scripts() {
@@ -103,7 +101,7 @@ impl Layout<'_> {
             },
             workspace: self.want.workspace.into(),
             env: vec![("OARLOCK_ROUND".into(), brief.round.to_string())],
-            prefix: if holds_itself { vec![] } else { self.prefix(&[self.around.folder, workspace]) },
+            prefix: self.prefix(&[self.around.folder, workspace]),
             permissions: None,
             argv: None,
         })
