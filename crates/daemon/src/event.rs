@@ -271,6 +271,11 @@ fn observed(observation: &Observation) -> (&'static str, String) {
         Observation::Shows(Showing::Question(what)) => {
             ("shows", format!("it shows a question: {}", quote(what)))
         }
+        Observation::Used(usage)
+            if usage.input + usage.cache_read + usage.cache_write + usage.output == 0 =>
+        {
+            ("used", format!("{} tokens are in its context.", usage.context.unwrap_or_default()))
+        }
         Observation::Used(usage) => (
             "used",
             format!(

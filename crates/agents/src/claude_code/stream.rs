@@ -198,7 +198,7 @@ impl Stream {
             self.begin_turn(steps);
             let tokens: Tokens = read(message.usage);
             if !tokens.is_nothing() {
-                self.tokens = tokens;
+                self.tell_context(tokens, &message.id, steps);
             }
             if !line.error.is_empty() {
                 text::line(&line.error, ID_CHARS_MAX).clone_into(&mut self.error);
@@ -222,6 +222,17 @@ impl Stream {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What is in the context is told with every answer, so that somebody may act before the turn ends; the tokens themselves
+    /// are counted with the turn.
+    fn tell_context(&mut self, tokens: Tokens, id: &str, steps: &mut Vec<Step>) {
+        let before = std::mem::replace(&mut self.tokens, tokens).context();
+        if before != tokens.context() {
+            let mut usage = Tokens::default().usage(Span::Turn, id);
+            usage.context = Some(tokens.context());
+            steps.push(Step::Observe(Observation::Used(usage)));
         }
     }
 

@@ -49,7 +49,7 @@ call = [{ tool = "shell", command = "sh $HOME/act.sh nothing" }]
 
 [[scenario.lost.step]]
 say = "On and on."
-hold = { gate = "never" }
+hold = { gate = "never", at = "start" }
 "#;
 
 const ACT: &str = r#"
@@ -75,10 +75,12 @@ fn is_relayed(agent: Agent, name: &'static str, permissions: &str) {
         stage.crew.ok(&["events"]).contains("asked to hand over").then_some(())
     });
     fs::write(stage.crew.home.join("asked"), "").unwrap();
-    let made = |leg: usize| legs().get(leg).is_some_and(|leg| leg["ended"].is_null());
-    stage.until("the third leg's commit", || {
-        let work = stage.crew.workspace("tea").join("work.txt");
-        (made(2) && fs::read_to_string(work).is_ok_and(|text| text.contains("leg 3"))).then_some(())
+    stage.until("the third leg to have committed, and to wait for its model", || {
+        let seen = stage.server.seen();
+        seen.requests
+            .iter()
+            .any(|asked| asked.scenario.as_deref() == Some("lost") && asked.step == 1)
+            .then_some(())
     });
     signal(stage.agent_process(), Signal::KILL);
     let done = stage.until_status("tea", &["claimed"]);
@@ -89,7 +91,7 @@ fn is_relayed(agent: Agent, name: &'static str, permissions: &str) {
     assert!(legs[1]["context"].as_u64().unwrap() >= 20_000, "{legs:?}");
     assert_eq!(of("baton_derived"), [false, false, true, false, false, false], "{legs:?}");
     assert!(legs[2]["claim"].is_null() && !legs[2]["ended"].as_str().unwrap().contains("claims"), "{legs:?}");
-    assert_eq!(done["ahead"], 6, "{done}");
+    assert_eq!(done["ahead"], 7, "{done}");
     stage.crew.ok(&["land", "tea"]);
     let work = stage.crew.git(&["show", "main:work.txt"]);
     assert_eq!(work, "leg 1\nleg 2\nleg 2\nleg 3\nleg 4\nleg 5\nleg 6\n");
