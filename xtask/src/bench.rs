@@ -19,6 +19,8 @@ mod http;
 #[cfg(feature = "bench")]
 mod idle;
 #[cfg(feature = "bench")]
+mod judged;
+#[cfg(feature = "bench")]
 mod list;
 #[cfg(feature = "bench")]
 mod parse;

@@ -18,7 +18,7 @@ mod replay;
 
 pub use land::land;
 pub(crate) use preview::ends;
-pub use preview::preview;
+pub use preview::{commits, preview};
 
 /// How commits enter the base branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

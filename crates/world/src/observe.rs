@@ -245,9 +245,9 @@ fn read_inboxes(shared: &Shared, tell: &Tell) {
         let limit = (!again.is_empty()).then(|| READ_AGAIN.saturating_sub(tried.elapsed()));
         let waiting = shared.reports.wait(Reports::is_empty, limit);
         if waiting.ended.is_empty() && !waiting.dirty.is_empty() {
-            // The rest of a burst is read with its beginning; the end of a run does not wait.
+            // The rest of a burst is read with its beginning; the end of a run, which may come meanwhile, does not wait.
             drop(waiting);
-            thread::sleep(SETTLE);
+            drop(shared.reports.wait(|reports| reports.ended.is_empty(), Some(SETTLE)));
         } else {
             drop(waiting);
         }

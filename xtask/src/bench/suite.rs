@@ -7,7 +7,9 @@ use std::rc::Rc;
 use super::ground::{self, Daemon, Ground};
 use super::http::Http;
 use super::table::{self, Line, Measured};
-use super::{append, boot, feed, flood, hook, idle, list, parse, recover, replay, spawn, spinners, thousand};
+use super::{
+    append, boot, feed, flood, hook, idle, judged, list, parse, recover, replay, spawn, spinners, thousand,
+};
 
 /// A row: what it is called, what it measures, and what measures it.
 struct Row {
@@ -32,6 +34,9 @@ const ROWS: &[Row] = &[
     row("hook", "a hook's cost to its agent, and how soon its event is at a subscriber", hook::run),
     row("replay", "50 terminals that draw an agent's recorded screens without rest", replay::run),
     row("parse", "what agents print, read", parse::run),
+    row("hop", "from one leg of a relay to the next", judged::hop),
+    row("gate", "a gate with agents that are instant", judged::gate),
+    row("finished", "lists with 200 finished sessions", judged::finished),
     row("append", "durable facts a second", append::run),
     row("recover", "from kill -9 of the daemon to a correct ls, with 50 live hosts", recover::run),
     row("boot", "start with 100,000 facts in the log", boot::run),

@@ -27,7 +27,7 @@ pub fn preview(repository: &Path, head: &Oid, base_branch: &str) -> Result<Previ
     let (base, head) = ends(&git, head, base_branch)?;
     let merge_base = merge_base(&git, &base, &head, base_branch)?;
     let mut preview = Preview {
-        commits: commits(&git, &base, &head)?,
+        commits: between(&git, base.as_str(), &head)?,
         base,
         head,
         merge_base,
@@ -68,7 +68,15 @@ pub(crate) fn ends(git: &Git, head: &Oid, base_branch: &str) -> Result<(Oid, Oid
     Ok((base, found))
 }
 
-fn commits(git: &Git, base: &Oid, head: &Oid) -> Result<Vec<Commit>, GitError> {
+/// Returns the commits that landing `head` on `base_branch` would bring, oldest first, at most the latest 1,000.
+///
+/// # Errors
+/// When git fails.
+pub fn commits(repository: &Path, head: &Oid, base_branch: &str) -> Result<Vec<Commit>, GitError> {
+    between(&Git::at(repository), &format!("refs/heads/{base_branch}"), head)
+}
+
+fn between(git: &Git, base: &str, head: &Oid) -> Result<Vec<Commit>, GitError> {
     let range = format!("{base}..{head}");
     let answer = git
         .reads("list the commits to land")

@@ -156,9 +156,7 @@ fn message(repository: &Path, head: &crate::git::Oid, land: &LandJob<'_>) -> Str
     if let Some(message) = &land.wish.message {
         return message.clone();
     }
-    let subjects = landing::preview(repository, head, land.base_branch)
-        .map(|preview| preview.commits)
-        .unwrap_or_default();
+    let subjects = landing::commits(repository, head, land.base_branch).unwrap_or_default();
     let verb = match land.wish.how {
         How::Squash => "Land",
         How::Merge | How::Rebase => "Merge",
