@@ -141,7 +141,7 @@ fn status_of(code: &str) -> StatusCode {
     match code {
         "not_found" => StatusCode::NOT_FOUND,
         "stopping" => StatusCode::SERVICE_UNAVAILABLE,
-        "empty" | "too_long" | "ambiguous" | "bad_issue" => StatusCode::BAD_REQUEST,
+        "empty" | "too_long" | "not_text" | "ambiguous" | "bad_issue" => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,
     }
 }

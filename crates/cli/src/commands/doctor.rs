@@ -7,9 +7,10 @@ use super::Context;
 use crate::error::{CliError, Done};
 use crate::{connect, out};
 
-/// Examine oarlock's surroundings and its own state
+/// Examine oarlock's surroundings, the agents, and its own state
 ///
-/// Starts nothing and changes nothing. Exit code 1 when something must be mended. --verify folds the whole log again and
+/// Says of each agent that is there which version it is, whether somebody is logged in, and when its hooks were last heard. Starts
+/// nothing of oarlock's and changes nothing. Exit code 1 when something must be mended. --verify folds the whole log again and
 /// compares it with the stored state.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  oarlock doctor\n  oarlock doctor --verify")]
@@ -25,10 +26,11 @@ pub fn run(context: &Context, doctor: &Doctor) -> Done {
     if context.json {
         out::json(&checks)?;
     } else {
+        let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
         for check in &checks {
-            out::line(&format!("{:<5} {:<10} {}", check.result, check.name, out::clean(&check.text)));
+            out::line(&format!("{:<5} {:<width$} {}", check.result, check.name, out::clean(&check.text)));
             if !check.hint.is_empty() {
-                out::line(&format!("{:<16} {}", "", check.hint));
+                out::line(&format!("{:<5} {:<width$} {}", "", "", out::clean(&check.hint)));
             }
         }
     }

@@ -194,3 +194,13 @@ fn a_hook_that_hangs_holds_up_its_own_session_only() {
     fs::write(go, "").unwrap();
     crew.wait_status("stuck", "done");
 }
+
+#[test]
+fn a_prompt_that_is_no_text_is_refused_and_nothing_begins() {
+    let crew = Crew::new();
+    let said = crew.feed(&["spawn", "--agent", "scripted", "--prompt", "-"], "say \0 hello");
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.status.code(), Some(2), "{text}");
+    assert!(text.contains("NUL byte") && text.contains("hint:"), "{text}");
+    assert_eq!(crew.json(&["ls", "--all"]).as_array().unwrap().len(), 0);
+}

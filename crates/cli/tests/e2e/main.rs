@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod disk;
 mod display;
+mod doctor;
 mod events;
 mod gate;
 #[path = "../harness/mod.rs"]

@@ -142,6 +142,13 @@ fn check_prompt(prompt: &str) -> Result<(), Refusal> {
             "Put it into a file of the repository and name the file in the prompt.",
         ));
     }
+    if prompt.contains('\0') {
+        return Err(Refusal::new(
+            "not_text",
+            "The prompt holds a NUL byte, so it is no text.",
+            "Put binary data into a file and name the file in the prompt.",
+        ));
+    }
     Ok(())
 }
 

@@ -125,7 +125,7 @@ fn check(verdict: &Verdict) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a verdict that was read, for [`read`] to find.
+/// Writes a verdict that was read, for whoever reads it after the run.
 ///
 /// # Errors
 /// When it cannot be written.

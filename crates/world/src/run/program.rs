@@ -97,18 +97,24 @@ static SEEN: Mutex<BTreeMap<Stamp, Option<Version>>> = Mutex::new(BTreeMap::new(
 /// none in time.
 #[must_use]
 pub fn version(program: &Path) -> Option<Version> {
+    version_within(program, VERSION_TIME_MAX)
+}
+
+/// The same, for whoever waits no longer than this.
+#[must_use]
+pub fn version_within(program: &Path, patience: Duration) -> Option<Version> {
     let real = program.canonicalize().ok()?;
     let meta = real.metadata().ok()?;
     let stamp = (real, meta.mtime(), meta.mtime_nsec(), meta.len());
     if let Some(known) = SEEN.lock().unwrap_or_else(PoisonError::into_inner).get(&stamp) {
         return *known;
     }
-    let version = ask(program);
+    let version = ask(program, patience);
     SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(stamp, version);
     version
 }
 
-fn ask(program: &Path) -> Option<Version> {
+fn ask(program: &Path, patience: Duration) -> Option<Version> {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     // Some look for a newer version of themselves, or ask questions.
@@ -124,7 +130,7 @@ fn ask(program: &Path) -> Option<Version> {
         }
         drop(tell.send(String::from_utf8_lossy(&text[..length]).into_owned()));
     });
-    let text = told.recv_timeout(VERSION_TIME_MAX);
+    let text = told.recv_timeout(patience);
     drop(child.kill());
     drop(child.wait());
     if text.is_ok() {
