@@ -18,6 +18,7 @@ mod land;
 mod logs;
 mod ls;
 mod man;
+mod metrics;
 mod orchestrator;
 mod part;
 mod project;
@@ -117,6 +118,7 @@ enum Verb {
     Undo(undo::Undo),
     Trash(trash::Trash),
     Orchestrator(orchestrator::Orchestrator),
+    Metrics(metrics::Metrics),
     Doctor(doctor::Doctor),
     Completion(completion::Completion),
     Man(man::Man),
@@ -238,6 +240,7 @@ fn run(cli: Cli) -> Done {
         Verb::Undo(verb) => undo::run(&context, &verb),
         Verb::Trash(verb) => trash::run(&context, &verb),
         Verb::Orchestrator(verb) => orchestrator::run(&context, &verb),
+        Verb::Metrics(verb) => metrics::run(&context, &verb),
         Verb::Doctor(verb) => doctor::run(&context, &verb),
         Verb::Completion(verb) => completion::run(&context, &verb),
         Verb::Man(verb) => man::run(&context, &verb),

@@ -41,6 +41,7 @@ pages! {
     the_page_of_logs_is_true: "logs",
     the_page_of_ls_is_true: "ls",
     the_page_of_man_is_true: "man",
+    the_page_of_metrics_is_true: "metrics",
     the_page_of_orchestrator_is_true: "orchestrator",
     the_page_of_project_is_true: "project",
     the_page_of_reject_is_true: "reject",

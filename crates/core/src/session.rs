@@ -198,6 +198,9 @@ pub struct Session {
     /// Tokens and money used by all runs.
     #[serde(default)]
     pub spent: Spent,
+    /// Runs of agents that ended and told of no tokens.
+    #[serde(default)]
+    pub uncounted: u32,
     /// An answer on its way to the agent.
     #[serde(default)]
     pub answer: Option<PendingAnswer>,

@@ -7,6 +7,7 @@ mod footing;
 mod http;
 mod instance;
 mod log;
+mod metrics;
 mod peer;
 mod private;
 mod serve;

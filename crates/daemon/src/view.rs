@@ -144,7 +144,7 @@ fn run(place: &Place, id: &SessionId, run: &Run) -> wire::Run {
 }
 
 /// Returns the word for what a run is for.
-fn role(role: Role) -> &'static str {
+pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Builder => "builder",
         Role::Orchestrator => "orchestrator",

@@ -229,6 +229,7 @@ impl Session {
         };
         run.ended = Some((exit.clone(), at));
         run.last_words = last_words.into();
+        self.uncounted += u32::from(run.count.span.is_none() && run.role != Role::Checks);
         self.tries.remove("stop");
         self.work_due = Some(seq);
         // What nobody can be told any more waits for the next run; what was in doubt stays in doubt.

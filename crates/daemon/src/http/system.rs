@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use oarlock_api::wire;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
 use super::extract::Requested;
-use crate::{Daemon, view};
+use crate::{Daemon, metrics, view};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Daemon>> {
     OpenApiRouter::new()
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+        .routes(routes!(metrics))
         .routes(routes!(status))
         .routes(routes!(shutdown))
         .routes(routes!(document))
@@ -36,6 +38,14 @@ async fn readyz(State(daemon): App) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::OK, "ok\n")
     }
+}
+
+/// Tells what sessions do and cost, as Prometheus reads it.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(daemon): App) -> impl IntoResponse {
+    let head = daemon.feed.head();
+    let text = metrics::text(&daemon.engine.crew(), head, env!("CARGO_PKG_VERSION"));
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }
 
 /// Tells who and where the daemon is, and how much it looks after.
