@@ -224,6 +224,30 @@ fn sees(run: u32, observation: Observation) -> Fact {
 }
 
 #[test]
+fn a_run_that_opened_another_conversation_than_the_one_it_was_to_go_on_with_did_not_begin_in_it() {
+    let named = |id: &str| Observation::Started { conversation: Some(id.into()), model: None, version: None };
+    for (opened, begun) in [("c-1", Begun::Conversation), ("c-2", Begun::Fresh)] {
+        let mut story = Story::begin();
+        story.see(ready());
+        story.see(up(0, 7));
+        story.see(sees(0, named("c-1")));
+        story.see(sees(0, Observation::TurnStarted));
+        story.see(over(0, Exit::Signal(9)));
+        story.see(Fact::RunStarted {
+            run: RunId(1),
+            role: Role::Builder,
+            host_pid: 8,
+            begun: Begun::Conversation,
+        });
+        story.see(sees(1, named(opened)));
+        assert_eq!(story.session.runs[1].begun, begun, "it says that it is in {opened}");
+        // A person may leave a conversation for another later; that is not how the run began.
+        story.see(sees(1, named("c-3")));
+        assert_eq!(story.session.runs[1].begun, begun, "and then in c-3");
+    }
+}
+
+#[test]
 fn messages_that_are_over_are_forgotten_oldest_first_and_a_waiting_one_never() {
     let mut story = running();
     for id in 0..MESSAGES_KEPT + 3 {

@@ -77,20 +77,21 @@ pub(crate) fn a_used_up_allowance_says_when_it_is_there_again(stage: &Stage) {
 }
 
 pub(crate) fn a_crash_is_said_and_gone_on_from(stage: &Stage) {
-    let [before, after] = crashed(stage);
+    let [before, after] = crashed(stage, "conversation");
     assert_eq!(before, after, "in the same conversation\n{}", stage.picture());
     stage.crew.ok(&["kill", "fallen"]);
 }
 
 /// As [`a_crash_is_said_and_gone_on_from`], for an agent that does not keep its conversation.
 pub(crate) fn a_crash_is_said_and_another_conversation_begun(stage: &Stage) {
-    let [before, after] = crashed(stage);
+    let [before, after] = crashed(stage, "fresh");
     assert_ne!(before, after, "it keeps its conversation by now, and the table is to say so");
     stage.crew.ok(&["kill", "fallen"]);
 }
 
-/// Has an agent die in the middle of a turn and its work go on, and returns the conversations before and after.
-fn crashed(stage: &Stage) -> [Value; 2] {
+/// Has an agent die in the middle of a turn and its work go on in a run that began in this way, and returns the conversations
+/// before and after.
+fn crashed(stage: &Stage, begun: &str) -> [Value; 2] {
     stage.spawn("fallen", "[[play:commit file=tea.txt]] [[msg:first]]Make tea.[[end:first]]", "bypass");
     let done = stage.until_status("fallen", &["idle"]);
     let workspace = PathBuf::from(done["workspace"].as_str().unwrap());
@@ -119,6 +120,6 @@ fn crashed(stage: &Stage) -> [Value; 2] {
         (now["status"] == "idle" && now["ahead"] == 2).then_some(())
     });
     let detail = stage.crew.json(&["show", "fallen"]);
-    assert_eq!(detail["runs"][1]["begun"], "conversation", "{detail}");
+    assert_eq!(detail["runs"][1]["begun"], begun, "{detail}");
     [conversation, detail["runs"][1]["conversation"].clone()]
 }

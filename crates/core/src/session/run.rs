@@ -201,10 +201,19 @@ impl Session {
     /// gone on with, because a run begun in it ended before any turn, is left.
     #[must_use]
     pub fn conversation(&self) -> Option<&str> {
+        Self::conversation_after(&self.runs)
+    }
+
+    /// Returns the conversation that the last run was to go on with.
+    pub(super) fn conversation_before(&self) -> Option<&str> {
+        self.runs.split_last().and_then(|(_, before)| Self::conversation_after(before))
+    }
+
+    fn conversation_after(runs: &[Run]) -> Option<&str> {
         // One without a turn is empty, and agents do not keep those.
         let holds =
             |run: &&Run| run.begun == Begun::Conversation || (run.conversation.is_some() && run.turns > 0);
-        let last = self.runs.iter().rev().find(holds)?;
+        let last = runs.iter().rev().find(holds)?;
         let in_vain = last.begun == Begun::Conversation && last.turns == 0 && last.failed();
         last.conversation.as_deref().filter(|_| !in_vain)
     }

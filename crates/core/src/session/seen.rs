@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, Timestamp};
 
-use super::fact::{Claim, Observation, Showing, Source, Span, TurnEnd, Usage};
+use super::fact::{Begun, Claim, Observation, Showing, Source, Span, TurnEnd, Usage};
 use super::{Activity, Run, Session};
 
 /// Calls and turns remembered so that none is counted twice: an agent repeats itself within a few lines.
@@ -226,7 +226,13 @@ impl Session {
         if let Observation::Used(usage) = observation {
             self.count(run_id, usage);
         }
+        let is_another = matches!(observation, Observation::Started { conversation: Some(opened), .. }
+            if self.conversation_before().is_some_and(|before| before != opened));
         let Some(run) = self.runs.last_mut().filter(|run| run.ended.is_none()) else { return };
+        if is_another && run.begun == Begun::Conversation && run.conversation.is_none() {
+            // The agent did not have it any more, and opened another: it knows only what it was told now.
+            run.begun = Begun::Fresh;
+        }
         run.note_evidence(source, observation, at);
         // One that is up, speaks a protocol and was told nothing first has nothing to begin with: it may be told something.
         let is_ready = matches!(observation, Observation::Started { .. })
