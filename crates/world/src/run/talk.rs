@@ -209,9 +209,12 @@ impl Party<'_> {
         };
         let trouble = told.err().map(|error| match error {
             ClientError::Refused { code: RefusalCode::NotReady, .. } => {
+                // The question is over, or it is one of the program's own, such as whether to stay in a mode that cannot
+                // judge: allowing what a tool wants is no answer to that.
                 let mut trouble =
-                    trouble::new("not_asked", "Its screen does not show the question any more.".into());
-                trouble.hint = "Look at it: attach, or see why.".into();
+                    trouble::new("not_asked", "Its screen shows no question that takes this answer.".into());
+                trouble.hint =
+                    "Look at it with \"oarlock attach\", and answer there what it asks of its own.".into();
                 trouble
             }
             error => trouble::error("host", "The answer did not reach the agent", &error),
