@@ -3,6 +3,7 @@
 
 mod call;
 mod count;
+mod log;
 mod permission;
 mod turn;
 mod wire;
@@ -15,6 +16,7 @@ use oarlock_core::text;
 use serde_json::json;
 
 pub use count::UsageFrom;
+pub use log::{Log, Said};
 
 use crate::drive::{Driver, Say, Show, Step};
 use crate::launch::{Launch, Plan};
@@ -59,6 +61,8 @@ pub struct Quirks {
     pub silence_is_an_error: bool,
     /// Whether a hook beside the protocol tells of limits: then it is told when the provider answers.
     pub limits_by_hook: bool,
+    /// The log on its standard error that tells of limits, where the protocol is silent about them.
+    pub log: Option<Log>,
     /// Whether rules go before the first prompt: for agents that have no other place for them.
     pub rules_in_prompt: bool,
 }
@@ -113,6 +117,10 @@ pub struct Acp {
     words_open: bool,
     /// Whether words came in since the turn began or a tool came back.
     is_answered: bool,
+    /// Whether the log told of a limit whose end was not seen.
+    is_limited: bool,
+    /// Whether the log's last entry may go on.
+    in_log: bool,
     thought: String,
     out: Vec<Step>,
 }
@@ -148,6 +156,8 @@ impl Acp {
             last_context: (None, None),
             words_open: false,
             is_answered: false,
+            is_limited: false,
+            in_log: false,
             thought: String::new(),
             out: Vec::new(),
         }
@@ -300,6 +310,7 @@ impl Acp {
         self.turns += 1;
         self.turn = Some(Turn::default());
         self.is_answered = false;
+        self.is_limited = false;
         self.out.push(Step::Show(Show::Told(say.text)));
         let params = json!({"sessionId": self.session, "prompt": [{"type": "text", "text": told}]});
         self.request(For::Prompt, "session/prompt", &params);
@@ -430,6 +441,10 @@ impl Driver for Acp {
             (true, _) | (false, None) => {}
         }
         self.steps()
+    }
+
+    fn logged(&mut self, line: &[u8]) -> Option<Vec<Step>> {
+        self.log_line(line)
     }
 
     fn say(&mut self, say: Say) -> Vec<Step> {

@@ -25,6 +25,7 @@ const QUIRKS: Quirks = Quirks {
     errors_begin: &["Error: "],
     silence_is_an_error: false,
     limits_by_hook: true,
+    log: None,
     rules_in_prompt: false,
 };
 

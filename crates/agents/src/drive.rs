@@ -20,6 +20,12 @@ pub trait Driver: Send {
     /// Takes in one line of the agent's standard output, without its end. What is no line of the protocol is skipped.
     fn line(&mut self, line: &[u8]) -> Vec<Step>;
 
+    /// Takes in one line of the agent's standard error. `None` says that it is an error, which is kept to explain its end;
+    /// steps, that it belongs to a log which the driver asked for, which is kept nowhere.
+    fn logged(&mut self, _line: &[u8]) -> Option<Vec<Step>> {
+        None
+    }
+
     /// Tells the agent something: at once when it takes it, else as soon as it does. The driver answers with
     /// [`Step::Taken`] when the agent took it up.
     fn say(&mut self, say: Say) -> Vec<Step>;

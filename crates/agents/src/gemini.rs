@@ -9,11 +9,11 @@ mod screen;
 
 use oarlock_core::session::fact::{Hold, Permissions, Showing};
 
-use crate::acp::{Acp, Quirks, UsageFrom};
+use crate::acp::{Acp, Log, Quirks, Said, UsageFrom};
 use crate::drive::Driver;
 use crate::launch::{Launch, Plan, Version};
 use crate::screen::{Answer, Keys, Screen, Typing};
-use crate::{Agent, Hooked};
+use crate::{Agent, Hooked, trouble};
 
 /// Gemini CLI.
 pub struct Gemini;
@@ -30,6 +30,7 @@ const QUIRKS: Quirks = Quirks {
     errors_begin: &[],
     silence_is_an_error: false,
     limits_by_hook: false,
+    log: Some(Log { entry: log_entry }),
     rules_in_prompt: true,
 };
 
@@ -97,7 +98,11 @@ impl Agent for Gemini {
         let mut argv = vec![launch.program.to_owned(), "--acp".into()];
         argv.extend(common(launch));
         argv.extend(launch.args.iter().cloned());
-        Some(Box::new(Acp::new(&QUIRKS, launch, Plan { argv, env: env(), ..Plan::default() })))
+        let mut env = env();
+        // It asks a provider that refused it again without a word by its protocol. Its log, which it writes nowhere of
+        // itself, says so at once (seen in 0.61.0); the bridge reads it and keeps none of it.
+        env.push(("GEMINI_DEBUG_LOG_FILE".into(), "/dev/stderr".into()));
+        Some(Box::new(Acp::new(&QUIRKS, launch, Plan { argv, env, ..Plan::default() })))
     }
 
     fn hooks(&self) -> &'static [&'static str] {
@@ -148,4 +153,19 @@ fn env() -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.into(), value.into()))
     .into()
+}
+
+/// Reads the head of an entry of its log: `[2026-11-25T20:51:59.740Z] [WARN] Attempt 3 failed with status 429. Retrying …`.
+/// An error's words may have more lines.
+fn log_entry(line: &str) -> Option<Said> {
+    if line.contains("Retrying after ") && line.ends_with("ms...") && !line.starts_with('[') {
+        return Some(Said::Other);
+    }
+    let (time, rest) = line.strip_prefix('[')?.split_once("] [")?;
+    let (level, words) = rest.split_once("] ")?;
+    if !time.ends_with('Z') || !matches!(level, "LOG" | "DEBUG" | "WARN" | "ERROR") {
+        return None;
+    }
+    let refused = level == "WARN" && words.starts_with("Attempt ") && words.contains(" failed");
+    Some(if refused && trouble::class(words) == "rate_limit" { Said::Limited } else { Said::Other })
 }

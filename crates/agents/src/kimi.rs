@@ -39,6 +39,7 @@ const QUIRKS: Quirks = Quirks {
     // A provider's refusal ends a turn "well" and without a word.
     silence_is_an_error: true,
     limits_by_hook: false,
+    log: None,
     rules_in_prompt: true,
 };
 

@@ -31,6 +31,7 @@ const QUIRKS: Quirks = Quirks {
     errors_begin: &[],
     silence_is_an_error: false,
     limits_by_hook: false,
+    log: None,
     rules_in_prompt: false,
 };
 

@@ -8,7 +8,7 @@ mod screen;
 
 use oarlock_core::session::fact::{Hold, Permissions, Showing};
 
-use crate::acp::{Acp, Quirks, UsageFrom};
+use crate::acp::{Acp, Log, Quirks, Said, UsageFrom};
 use crate::drive::Driver;
 use crate::launch::{Launch, Plan, Version};
 use crate::screen::{Answer, Keys, Screen, Typing};
@@ -28,6 +28,7 @@ const QUIRKS: Quirks = Quirks {
     errors_begin: &["[API Error: "],
     silence_is_an_error: false,
     limits_by_hook: false,
+    log: Some(Log { entry: log_entry }),
     rules_in_prompt: false,
 };
 
@@ -87,7 +88,10 @@ impl Agent for Qwen {
         let mut argv = vec![launch.program.to_owned(), "--acp".into()];
         argv.extend(common(launch));
         argv.extend(launch.args.iter().cloned());
-        Some(Box::new(Acp::new(&QUIRKS, launch, Plan { argv, ..Plan::default() })))
+        // A provider that refused it is asked again four times before anything is said of it by its protocol. What it asks
+        // with logs each of them when told to, by status and without what was said (seen in 0.24.4).
+        let env = vec![("OPENAI_LOG".into(), "info".into())];
+        Some(Box::new(Acp::new(&QUIRKS, launch, Plan { argv, env, ..Plan::default() })))
     }
 
     fn hooks(&self) -> &'static [&'static str] {
@@ -127,4 +131,16 @@ fn common(launch: &Launch<'_>) -> Vec<String> {
         argv.push(format!("--append-system-prompt={}", launch.rules));
     }
     argv
+}
+
+/// Reads a line of the log of what it asks a provider with: `[log_2a90ee] post http://… failed with status 429 in 28ms - …`.
+fn log_entry(line: &str) -> Option<Said> {
+    let words = line.strip_prefix("[log_")?;
+    Some(if words.contains(" failed with status 429 ") {
+        Said::Limited
+    } else if words.contains(" succeeded with status ") {
+        Said::Answered
+    } else {
+        Said::Other
+    })
 }

@@ -2,7 +2,7 @@
 //! in `spec/samples/<agent>/*.acp.expected`. `OARLOCK_UPDATE=1` writes it anew.
 //!
 //! A sample has a line a step: `< ` what the agent wrote, `> ` what the driver was told (`say`, `answer`, `interrupt`,
-//! `ended`), `! ` something of the launch.
+//! `ended`), `2 ` what the agent wrote to its standard error, `! ` something of the launch.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -105,6 +105,17 @@ fn replay(sample: &Path) -> String {
                 let cut: String = line.chars().take(100).collect();
                 writeln!(out, "< {cut}").unwrap();
                 render(steps, &mut out);
+            }
+        } else if let Some(line) = line.strip_prefix("2 ") {
+            let steps = driver.logged(line.as_bytes());
+            let cut: String = line.chars().take(100).collect();
+            match steps {
+                None => writeln!(out, "2 {cut}\n  is an error").unwrap(),
+                Some(steps) if steps.is_empty() => {}
+                Some(steps) => {
+                    writeln!(out, "2 {cut}").unwrap();
+                    render(steps, &mut out);
+                }
             }
         } else if let Some(line) = line.strip_prefix("> ") {
             writeln!(out, "> {line}").unwrap();

@@ -118,7 +118,6 @@ fn serve(session: &mut Session, terminal: &mut Terminal, signals: &Signals) -> i
         }
         if let Some(process) = &mut session.process {
             process.write();
-            process.read_errors();
         }
         session.heard();
         session.look_for_the_end(Instant::now());

@@ -70,7 +70,8 @@ impl Acp {
 
     /// Words come in: once for each answer, where somebody else may have told that it has to be waited for.
     fn answers(&mut self) {
-        if !std::mem::replace(&mut self.is_answered, true) && self.quirks.limits_by_hook {
+        let was_limited = std::mem::take(&mut self.is_limited);
+        if !std::mem::replace(&mut self.is_answered, true) && (self.quirks.limits_by_hook || was_limited) {
             self.observe(Observation::Answers);
         }
     }

@@ -21,10 +21,12 @@ const NOTE_CHARS_MAX: usize = 300;
 pub(super) const RAW_BYTES_MAX: usize = 3 * 4 * 1024;
 /// What stands before a line that is told to the driver, and is none of the agent's.
 const TOLD: &[u8] = b"@ ";
+/// What stands before a line of the agent's standard error.
+const LOGGED: &[u8] = b"$ ";
 
 /// The first byte says which driver, the second how the bridge was started; then come lines: the agent's, or with `@ ` in front
 /// what a person or the end of the process makes of it: `say TEXT`, `steer TEXT`, `allow`, `always`, `deny TEXT`, `words TEXT`,
-/// `stop`, `end CODE`.
+/// `stop`, `end CODE`; with `$ ` in front they are of its standard error.
 pub fn run(data: &[u8]) {
     let &[which, how, ref dialogue @ ..] = data else { return };
     let launch = |hold| launch(hold, how);
@@ -40,7 +42,10 @@ pub fn run(data: &[u8]) {
         match line.strip_prefix(TOLD) {
             Some(words) => talk.tell(&String::from_utf8_lossy(words)),
             None => {
-                let steps = talk.driver.line(line);
+                let steps = match line.strip_prefix(LOGGED) {
+                    Some(line) => talk.driver.logged(line).unwrap_or_default(),
+                    None => talk.driver.line(line),
+                };
                 talk.check(steps, None);
             }
         }

@@ -16,6 +16,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::lines::{LINE_BYTES_MAX, Lines};
 
+/// Longest line of standard error taken, in bytes: they are for people. What is longer is skipped whole.
+const ERROR_LINE_BYTES_MAX: usize = 64 * 1024;
+
 /// Most that waits to be written to an agent that does not read, in bytes: a few of the longest messages.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// The end of standard error that is kept to explain the process's end, in bytes.
@@ -42,6 +45,8 @@ pub(super) struct Process {
     close_after: bool,
     /// Its standard output, as far as it was not read as lines.
     pub lines: Lines,
+    /// Its standard error, as far as it was not read as lines.
+    pub error_lines: Lines,
     errors_kept: Vec<u8>,
     errors_file: Option<File>,
     status: Option<ExitStatus>,
@@ -90,6 +95,7 @@ impl Process {
             written: 0,
             close_after: false,
             lines: Lines::new(LINE_BYTES_MAX),
+            error_lines: Lines::new(ERROR_LINE_BYTES_MAX),
             errors_kept: Vec::new(),
             // Without the file the end of it is still kept.
             errors_file: options.open(errors).ok(),
@@ -185,10 +191,7 @@ impl Process {
             match read(errors, &mut piece) {
                 Took::Bytes(count) => {
                     left = left.saturating_sub(count);
-                    self.errors_kept.extend_from_slice(&piece[..count]);
-                    let over = self.errors_kept.len().saturating_sub(ERRORS_KEPT_BYTES);
-                    self.errors_kept.drain(..over);
-                    self.keep_errors(&piece[..count]);
+                    self.error_lines.push(&piece[..count]);
                 }
                 Took::Nothing => return,
                 Took::End => self.errors = None,
@@ -196,7 +199,11 @@ impl Process {
         }
     }
 
-    fn keep_errors(&mut self, bytes: &[u8]) {
+    /// Keeps what it said of its own accord, on disk and to explain its end.
+    pub(super) fn keep_errors(&mut self, bytes: &[u8]) {
+        self.errors_kept.extend_from_slice(bytes);
+        let over = self.errors_kept.len().saturating_sub(ERRORS_KEPT_BYTES);
+        self.errors_kept.drain(..over);
         let Some(file) = &mut self.errors_file else { return };
         let has_room = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() < ERRORS_FILE_BYTES_MAX);
         if !has_room || file.write_all(bytes).is_err() {

@@ -250,9 +250,38 @@ impl Session {
     /// Takes in what the agent wrote.
     pub(super) fn heard(&mut self) {
         if let Some(process) = &mut self.process {
+            process.read_errors();
+        }
+        self.take_errors();
+        if let Some(process) = &mut self.process {
             process.read_output();
         }
         self.take_lines();
+    }
+
+    /// Takes in what it wrote beside its protocol: a log that the driver asked for, and errors of its own.
+    fn take_errors(&mut self) {
+        while let Some(process) = &mut self.process {
+            let line = match process.error_lines.next() {
+                None => return,
+                Some(Cut::Line(line)) => line.to_vec(),
+                // It is no line of a log, and explains nothing to a person.
+                Some(Cut::TooLong) => continue,
+            };
+            self.take_error(line);
+        }
+    }
+
+    fn take_error(&mut self, mut line: Vec<u8>) {
+        match self.driver.logged(&line) {
+            Some(steps) => self.carry(steps),
+            None => {
+                line.push(b'\n');
+                if let Some(process) = &mut self.process {
+                    process.keep_errors(&line);
+                }
+            }
+        }
     }
 
     fn take_lines(&mut self) {
@@ -277,7 +306,6 @@ impl Session {
         let Some(process) = &mut self.process else { return };
         let Some(status) = process.status() else { return };
         let over_at = *self.over_at.get_or_insert(now);
-        process.read_errors();
         self.heard();
         let Some(process) = &mut self.process else { return };
         if !process.is_silent() && now < over_at + SILENCE_WITHIN {
@@ -287,6 +315,10 @@ impl Session {
         if !rest.is_empty() {
             let steps = self.driver.line(&rest);
             self.carry(steps);
+        }
+        let rest = self.process.as_mut().map_or_else(Vec::new, |process| process.error_lines.rest());
+        if !rest.is_empty() {
+            self.take_error(rest);
         }
         let Some(process) = self.process.take() else { return };
         self.over_at = None;
