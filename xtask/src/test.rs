@@ -13,8 +13,8 @@ pub const HELP: &str =
 
 Usage: cargo xtask test [--no-check] [--all]
 
-Of the real agents those that are quick to start are held; --all goes on with the others, as CI does: 15 minutes more at
-most, and 2.6 GB of programs.
+Of the real agents those that are quick to start are held; --all goes on with the others: 15 minutes more at most, and
+2.6 GB of programs. CI holds the quick ones.
 The last line counts what passed, failed and was skipped. Before it stands what could not run, and why.
 Tests run under cargo-nextest when it is installed, under cargo otherwise.";
 

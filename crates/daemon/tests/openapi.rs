@@ -111,7 +111,7 @@ fn every_answer_of_openapi_has_a_type() {
         let [(status, good)] = good[..] else { panic!("{what} has one good answer") };
         let wanted = match what.as_str() {
             "post /v1/shutdown" | "delete /v1/projects/{project}" => None,
-            "get /healthz" | "get /readyz" => Some("text/plain"),
+            "get /healthz" | "get /readyz" | "get /metrics" => Some("text/plain"),
             "get /v1/feed" => Some("text/event-stream"),
             "get /v1/sessions/{session}/output" => Some("application/octet-stream"),
             _ => Some("application/json"),

@@ -99,7 +99,7 @@ impl Client {
     /// When nobody listens there, or it speaks another version, or has no screen to watch.
     pub fn connect_with(dir: &Path, options: ConnectOptions) -> Result<Self, ClientError> {
         let run = RunDir::new(dir);
-        let Greeted { mut stream, decoder, identity, status, version } = greet(&run, options)?;
+        let Greeted { mut stream, decoder, identity, status, version } = greet(&run, options, None)?;
         let mut wire = Wire { dir: &run, stream: &mut stream, decoder };
         let mut events = VecDeque::new();
         // Taken here, so that it is never mistaken for the answer to a later question.

@@ -72,6 +72,10 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Whether it may only look. Its size does not count then.
     pub read_only: bool,
+    /// How a prompt looks, for one who follows screens: on a screen that fits, the host notes who drew it, so that it can tell
+    /// when that one left a shell behind. A host of before knows nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Guard>,
 }
 
 /// How a run is doing.
@@ -451,6 +455,7 @@ mod tests {
             watch: Watch::Output { from: 7 },
             size: Some(Size::default()),
             read_only: true,
+            prompt: None,
         };
         let guard =
             Guard { shows: vec!["❯".into()], hides: vec![], rows: 7, foreground: true, standing: None };

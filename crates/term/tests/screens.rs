@@ -54,7 +54,7 @@ fn a_screen_comes_at_once_and_then_after_each_change_with_its_title_and_nothing_
         "stty -echo; printf '\\033]0;* first\\007one'; read line; printf '\\033]2;done\\007 two'; read line";
     let started = bench.start(PTY, script);
     until("it is drawn", || Client::connect(bench.dir()).unwrap().status().unwrap().bytes >= 15);
-    let mut screens = Screens::open(bench.dir(), QUIET, LONG).unwrap();
+    let mut screens = Screens::open(bench.dir(), QUIET, LONG, None).unwrap();
     assert_eq!(screens.identity().child.unwrap().pid, started.child_pid);
     assert_eq!(screens.first_status().foreground, Some(true));
     let (first, before) = until_screen(&mut screens, |_| true);
@@ -82,7 +82,7 @@ fn output_without_a_pause_is_shown_now_and_then() {
     let bench = Bench::new();
     bench.start(PTY, "n=0; while [ $n -lt 2000 ]; do n=$((n+1)); printf \"\\r$n\"; sleep 0.002; done; printf last; read line");
     let begin = Instant::now();
-    let mut screens = Screens::open(bench.dir(), Duration::from_secs(2), EVERY).unwrap();
+    let mut screens = Screens::open(bench.dir(), Duration::from_secs(2), EVERY, None).unwrap();
     let (_, before) = until_screen(&mut screens, |screen| shows(screen, "2000last"));
     let most = begin.elapsed().as_millis() / EVERY.as_millis() + 2;
     assert!((3..=most as usize).contains(&before), "{before} screens, at most {most} were due");
@@ -97,7 +97,7 @@ fn one_who_does_not_read_is_sent_the_latest_and_costs_the_host_nothing() {
         "stty -echo; read go; n=0; while [ $n -lt 400 ]; do n=$((n+1)); printf '\\033[2J\\033[H'; {page}; sleep 0.012; done; touch done; read line"
     );
     let started = bench.start(Io::Pty { size: Size { rows: 60, cols: 200 } }, &script);
-    let mut screens = Screens::open(bench.dir(), Duration::from_millis(10), LONG).unwrap();
+    let mut screens = Screens::open(bench.dir(), Duration::from_millis(10), LONG, None).unwrap();
     let resident = common::resident_kib(started.host.pid);
     Client::connect(bench.dir()).unwrap().input(b"\r").unwrap();
     until("all is drawn", || bench.file("done").exists());
@@ -113,7 +113,7 @@ fn one_who_does_not_read_is_sent_the_latest_and_costs_the_host_nothing() {
 fn the_last_screen_comes_before_the_end() {
     let bench = Bench::new();
     bench.start(PTY, "stty -echo; read line; echo last words; exit 3");
-    let mut screens = Screens::open(bench.dir(), LONG, LONG).unwrap();
+    let mut screens = Screens::open(bench.dir(), LONG, LONG, None).unwrap();
     let first = next(&mut screens);
     assert!(matches!(first[..], [Seen::Screen(_)]), "{first:?}");
     Client::connect(bench.dir()).unwrap().input(b"\r").unwrap();
@@ -131,7 +131,7 @@ fn the_last_screen_comes_before_the_end() {
 fn a_host_that_dies_closes_the_watch() {
     let bench = Bench::new();
     let started = bench.start(PTY, "sleep 1000");
-    let mut screens = Screens::open(bench.dir(), QUIET, LONG).unwrap();
+    let mut screens = Screens::open(bench.dir(), QUIET, LONG, None).unwrap();
     until_screen(&mut screens, |_| true);
     common::signal(started.host.pid, Signal::KILL);
     assert_eq!(next(&mut screens), [Seen::Closed]);
@@ -141,7 +141,7 @@ fn a_host_that_dies_closes_the_watch() {
 fn a_new_size_and_another_program_in_the_foreground_are_shown() {
     let bench = Bench::new();
     bench.start(PTY, "stty -echo; printf ready; read line; set -m; sh -c 'printf stranger; sleep 1000'");
-    let mut screens = Screens::open(bench.dir(), QUIET, LONG).unwrap();
+    let mut screens = Screens::open(bench.dir(), QUIET, LONG, None).unwrap();
     until_screen(&mut screens, |screen| shows(screen, "ready"));
     let size = Some(Size { rows: 30, cols: 90 });
     let sized = ConnectOptions { size, ..ConnectOptions::default() };
@@ -176,7 +176,7 @@ fn a_blocking_client_may_follow_screens_too_and_ask_meanwhile() {
 fn a_run_behind_pipes_has_no_screens() {
     let bench = Bench::new();
     bench.start(Io::Pipes, "cat");
-    match Screens::open(bench.dir(), QUIET, LONG) {
+    match Screens::open(bench.dir(), QUIET, LONG, None) {
         Err(ClientError::Refused { reason, .. }) => assert!(reason.contains("no screen"), "{reason}"),
         other => panic!("{other:?}"),
     }

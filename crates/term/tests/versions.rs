@@ -88,7 +88,7 @@ fn an_older_host_is_spoken_to_in_its_own_words_and_not_asked_for_what_it_does_no
         let refused = client.message(&message("m-1", "text")).unwrap_err();
         assert!(matches!(refused, ClientError::Refused { .. }), "{refused:?}");
         drop(client);
-        let error = Screens::open(bench.dir(), Duration::ZERO, Duration::ZERO).unwrap_err();
+        let error = Screens::open(bench.dir(), Duration::ZERO, Duration::ZERO, None).unwrap_err();
         assert!(matches!(error, ClientError::TooOld { .. }), "{error:?}");
         let kinds: Vec<u8> = host.join().unwrap().iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [1, 9, 3], "no message with a guard or keys was sent");
@@ -139,7 +139,7 @@ fn a_real_host_of_version_1_is_spoken_to() {
     until("it is typed", || client.message_state("m-1").unwrap() == MessageState::Typed);
     assert!(client.message(&message("", "nameless")).is_err());
     assert_eq!(client.snapshot().unwrap().foreground, None);
-    let screens = Screens::open(bench.dir(), Duration::ZERO, Duration::ZERO);
+    let screens = Screens::open(bench.dir(), Duration::ZERO, Duration::ZERO, None);
     assert!(matches!(screens, Err(ClientError::TooOld { .. })), "{screens:?}");
     bench.kill();
 }

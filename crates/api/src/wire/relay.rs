@@ -128,9 +128,7 @@ mod tests {
     fn a_whole_number_is_one_however_it_is_written() {
         let read =
             |text: &str| serde_json::from_str::<RelayWish>(&format!("{{\"plan\":\"\",\"ms_max\":{text}}}"));
-        for (text, number) in
-            [("16", 16), ("16.0", 16), ("1e3", 1_000), ("16777216.0", 16_777_216)]
-        {
+        for (text, number) in [("16", 16), ("16.0", 16), ("1e3", 1_000), ("16777216.0", 16_777_216)] {
             assert_eq!(read(text).unwrap().ms_max, Some(number), "{text}");
         }
         assert_eq!(read("null").unwrap().ms_max, None);

@@ -4,7 +4,7 @@
 use super::wire::{Greeted, greet};
 use super::{ClientError, ConnectOptions, READ_BYTES};
 use crate::dir::RunDir;
-use crate::protocol::{Decoder, HostFrame, Status, Watch};
+use crate::protocol::{Decoder, Guard, HostFrame, Status, Watch};
 use crate::record::{ExitRecord, Identity};
 use crate::screen::Screen;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -41,16 +41,22 @@ pub struct Screens {
 impl Screens {
     /// Connects to the host of the run in this directory, which sends its screen once, then each time output came and there
     /// was none for `quiet`, and while output keeps coming `at_most_every` so often. Both are at least 10 milliseconds and at
-    /// most an hour. Nothing comes while there is no output. Waits for the host's welcome, at most 20 seconds.
+    /// most an hour. `prompt` is how a prompt looks: by it the host notes who draws one, so that nothing is typed to a shell which
+    /// that one leaves behind. Nothing comes while there is no output. Waits for the host's welcome, at most 20 seconds.
     ///
     /// # Errors
     /// When nobody listens there, the host is too old to send screens, or the run has no terminal.
-    pub fn open(dir: &Path, quiet: Duration, at_most_every: Duration) -> Result<Self, ClientError> {
+    pub fn open(
+        dir: &Path,
+        quiet: Duration,
+        at_most_every: Duration,
+        prompt: Option<&Guard>,
+    ) -> Result<Self, ClientError> {
         let ms = |pause: Duration| u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
         let watch = Watch::Screens { quiet_ms: ms(quiet), at_most_every_ms: ms(at_most_every) };
         let run = RunDir::new(dir);
         let options = ConnectOptions { watch, size: None, read_only: true };
-        let Greeted { stream, decoder, identity, status, .. } = greet(&run, options)?;
+        let Greeted { stream, decoder, identity, status, .. } = greet(&run, options, prompt)?;
         stream
             .set_nonblocking(true)
             .map_err(|source| ClientError::Connect { dir: dir.to_owned(), source })?;

@@ -4,7 +4,8 @@
 use super::{ClientError, ConnectOptions, READ_BYTES};
 use crate::dir::RunDir;
 use crate::protocol::{
-    ClientFrame, Decoder, HOST_PAYLOAD_BYTES_MAX, Hello, HostFrame, Status, VERSION, VERSION_MIN, Watch,
+    ClientFrame, Decoder, Guard, HOST_PAYLOAD_BYTES_MAX, Hello, HostFrame, Status, VERSION, VERSION_MIN,
+    Watch,
 };
 use crate::record::Identity;
 use crate::socket;
@@ -27,8 +28,12 @@ pub(super) struct Greeted {
 }
 
 /// Connects and says hello.
-pub(super) fn greet(run: &RunDir, options: ConnectOptions) -> Result<Greeted, ClientError> {
-    match greet_in(run, options, VERSION) {
+pub(super) fn greet(
+    run: &RunDir,
+    options: ConnectOptions,
+    prompt: Option<&Guard>,
+) -> Result<Greeted, ClientError> {
+    match greet_in(run, options, prompt, VERSION) {
         Err(ClientError::Refused { reason, .. }) if is_of_version_1(&reason) => {
             if matches!(options.watch, Watch::Screens { .. }) {
                 return Err(ClientError::TooOld {
@@ -36,7 +41,7 @@ pub(super) fn greet(run: &RunDir, options: ConnectOptions) -> Result<Greeted, Cl
                     wanted: "send screens by itself",
                 });
             }
-            greet_in(run, options, VERSION_MIN)
+            greet_in(run, options, prompt, VERSION_MIN)
         }
         greeted => greeted,
     }
@@ -48,12 +53,17 @@ fn is_of_version_1(reason: &str) -> bool {
         || reason.starts_with("a frame of kind 1 with a payload")
 }
 
-fn greet_in(run: &RunDir, options: ConnectOptions, version: u32) -> Result<Greeted, ClientError> {
+fn greet_in(
+    run: &RunDir,
+    options: ConnectOptions,
+    prompt: Option<&Guard>,
+    version: u32,
+) -> Result<Greeted, ClientError> {
     let connect = |source| ClientError::Connect { dir: run.path().to_owned(), source };
     let mut stream = socket::connect(run).map_err(connect)?;
     stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(connect)?;
     let ConnectOptions { watch, size, read_only } = options;
-    let hello = ClientFrame::Hello(Hello { version, watch, size, read_only });
+    let hello = ClientFrame::Hello(Hello { version, watch, size, read_only, prompt: prompt.cloned() });
     stream.write_all(&hello.encode()).map_err(connect)?;
     let mut wire = Wire { dir: run, stream: &mut stream, decoder: Decoder::new(HOST_PAYLOAD_BYTES_MAX) };
     match wire.next(Some(Instant::now() + ANSWER_WITHIN))? {

@@ -3,6 +3,7 @@
 use super::input::Chunk;
 use super::pace::Pace;
 use super::service::{KeptScreen, Service};
+use crate::guard::Lookout;
 use crate::protocol::{ClientFrame, Hello, HostFrame, Status, VERSION, VERSION_MIN, Watch};
 use crate::screen::{Model, Screen};
 use crate::spec::Size;
@@ -98,6 +99,7 @@ impl Service<'_> {
                 let drawn = self.drawn();
                 let pace = Pace::new(quiet_ms, at_most_every_ms, drawn, Instant::now());
                 self.viewers[index].pace = Some(pace);
+                self.viewers[index].prompt = hello.prompt.as_ref().and_then(|it| Lookout::new(it, "").ok());
                 if let Err(reason) = self.send_screen(index) {
                     self.turn_away(index, reason);
                 }
@@ -141,6 +143,12 @@ impl Service<'_> {
 
     fn send_screen(&mut self, index: usize) -> Result<(), String> {
         let screen = self.snapshot()?;
+        if self.viewers[index].prompt.is_some() {
+            let lines = self.lines()?;
+            let is_prompt = |prompt: &Lookout| prompt.objection(&lines, false).is_none();
+            let is_shown = self.viewers[index].prompt.as_ref().is_some_and(is_prompt);
+            self.identity.child.filter(|_| is_shown).inspect(|child| self.below.shows_prompt(child.pid));
+        }
         let viewer = &mut self.viewers[index];
         if let Some(pace) = &mut viewer.pace {
             pace.sent();

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// Programs that run what is typed to them.
 const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "busybox"];
 
-/// The one that showed its prompt below a shell, by id and start time.
+/// The one that showed its prompt below a shell, by id and start time. It is noted on the screens that are sent to one who said how
+/// a prompt looks, and where a guarded text is typed: an agent that dies before either has not been known.
 #[derive(Default)]
 pub(super) struct Below(Cell<Option<(u32, u64)>>);
 

@@ -2,6 +2,7 @@
 //! A slow one costs a number, not memory: it is fed from the log when it can take more. It must not know what frames mean.
 
 use super::pace::Pace;
+use crate::guard::Lookout;
 use crate::protocol::{CLIENT_PAYLOAD_BYTES_MAX, ClientFrame, Decoder, HostFrame, ProtocolError, VERSION};
 use crate::spec::Size;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -25,6 +26,8 @@ pub(super) struct Viewer {
     pub cursor: Option<u64>,
     /// How it follows screens, if it does.
     pub pace: Option<Pace>,
+    /// How a prompt looks, if it said so.
+    pub prompt: Option<Lookout>,
     /// Whether it said hello.
     pub greeted: bool,
     /// The version of the protocol it speaks.
@@ -53,6 +56,7 @@ impl Viewer {
             sent: 0,
             cursor: None,
             pace: None,
+            prompt: None,
             greeted: false,
             version: VERSION,
             wants_exit: false,

@@ -48,7 +48,7 @@ const INTERPRETERS: &[&str] =
 #[must_use]
 pub fn in_spec(spec: &str) -> Vec<Check> {
     let mut commands: Vec<String> = Vec::new();
-    if let Ok(plan) = plan::read(&format!("# Spec\n\n## Phase 1\n{spec}\n")) {
+    if let Ok(plan) = plan::read(&format!("# Spec\n\n## Phase 1\n{}\n", below(spec))) {
         let all = plan.phases.iter().flat_map(|phase| &phase.checks);
         commands.extend(all.filter_map(|check| check.command.clone()));
     }
@@ -63,6 +63,20 @@ pub fn in_spec(spec: &str) -> Vec<Check> {
     let mut seen = BTreeSet::new();
     commands.retain(|command| seen.insert(command.clone()));
     commands.into_iter().map(|command| check(&command, "spec")).collect()
+}
+
+/// Returns a text with its headings at the lowest level, so that all of it is one phase.
+fn below(spec: &str) -> String {
+    let mut is_code = false;
+    let lines = spec.lines().map(|line| {
+        let bare = line.trim_start();
+        is_code ^= bare.starts_with("```") || bare.starts_with("~~~");
+        match bare.starts_with('#') && !is_code {
+            true => format!("###### {}\n", bare.trim_start_matches('#').trim_start()),
+            false => format!("{line}\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// Returns the check that a repository is usually held to, by what lies in its checkout.
@@ -180,6 +194,9 @@ mod tests {
         let spec = "# Add\n\nAdd it.\n\n**Run tests:** `cargo test -p add`\n\n## Verification\n- `make lint` is clean\n- It reads well.\n";
         let found: Vec<String> = in_spec(spec).into_iter().map(|check| check.command).collect();
         assert_eq!(found, ["make lint", "cargo test -p add"]);
+        let fenced = "## Done when\n```sh\n# fast\nmake test\n```\n## Phase 2\n- `make later`\n";
+        let found: Vec<String> = in_spec(fenced).into_iter().map(|check| check.command).collect();
+        assert_eq!(found, ["make test"]);
         assert_eq!(in_spec("# Add\nAdd it.\n"), []);
     }
 

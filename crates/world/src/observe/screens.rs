@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::{Tell, locked};
 use crate::hook;
+use crate::run::talk;
 
 /// A screen that stood for so long is shown at once; one that changes is shown in between.
 const QUIET: Duration = Duration::from_millis(100);
@@ -227,7 +228,8 @@ impl Eyes {
             eye.open_at = None;
             let (looker, session, sight) = (self.looker.clone(), session.clone(), eye.sight.clone());
             let opens = move || {
-                let client = Screens::open(&sight.folder, QUIET, AT_MOST_EVERY);
+                let prompt = talk::guard(&sight.agent.typing().ready);
+                let client = Screens::open(&sight.folder, QUIET, AT_MOST_EVERY, prompt.as_ref());
                 let client = client.map_err(|error| debug!(%session, %error, "no screen to look at")).ok();
                 locked(&looker.desk).opened.push((session, sight.run, client));
                 looker.ring();

@@ -237,7 +237,7 @@ fn not_ready() -> ClientError {
 }
 
 /// Returns the host's guard; `None` for an agent whose screen is not known.
-fn guard(of: &screen::Guard) -> Option<Guard> {
+pub(crate) fn guard(of: &screen::Guard) -> Option<Guard> {
     let known = !of.shows.is_empty() || !of.hides.is_empty();
     known.then(|| Guard {
         shows: of.shows.clone(),
