@@ -6,8 +6,9 @@ mod common;
 
 use common::{Bench, PTY, message, until};
 use oarlock_term::protocol::{Guard, Message, MessageState, RefusalCode};
-use oarlock_term::{Client, ClientError, Io, RunDir};
+use oarlock_term::{Client, ClientError, Io, RunDir, Screens, Seen};
 use std::fs::{read, read_to_string, write};
+use std::time::Duration;
 
 const RAW: &str = "stty raw -echo;";
 
@@ -143,6 +144,27 @@ fn nothing_is_typed_into_a_shell_that_its_agent_left_behind() {
     until("only the shell is left", || bench.file("left").exists());
     until("the host knows", || client.status().unwrap().foreground == Some(false));
     let (code, reason) = refused(&mut client, &guarded("m-3", "rm -rf .", own_only));
+    assert_eq!(code, RefusalCode::NotReady);
+    assert!(reason.contains("another program"), "{reason}");
+    assert_eq!(read(bench.file("shell")).unwrap(), b"");
+    bench.kill();
+}
+
+#[test]
+fn an_agent_that_dies_before_its_first_message_is_known_by_the_prompt_it_drew() {
+    let bench = Bench::new();
+    let agent = "printf \"> \"; until [ -e go ]; do sleep 0.02; done";
+    let shell = "touch left; while read -r line; do echo $line >> shell; done";
+    bench.start(PTY, &format!("stty -echo; touch shell; sh -c '{agent}'; {shell}"));
+    let own_only = Guard { foreground: true, ..at_prompt() };
+    let (quiet, longest) = (Duration::from_millis(30), Duration::from_millis(300));
+    let mut screens = Screens::open(bench.dir(), quiet, longest, Some(&own_only)).unwrap();
+    let shows_prompt = |seen: &Seen| matches!(seen, Seen::Screen(screen) if screen.lines[0].starts_with('>'));
+    until("its prompt is seen", || screens.read_ready().unwrap().iter().any(shows_prompt));
+    write(bench.file("go"), "").unwrap();
+    until("only the shell is left", || bench.file("left").exists());
+    let mut client = Client::connect(bench.dir()).unwrap();
+    let (code, reason) = refused(&mut client, &guarded("m-1", "rm -rf .", own_only));
     assert_eq!(code, RefusalCode::NotReady);
     assert!(reason.contains("another program"), "{reason}");
     assert_eq!(read(bench.file("shell")).unwrap(), b"");
