@@ -95,3 +95,21 @@ fn who_commits_and_what_the_project_says_is_looked_at() {
     assert_eq!(identity["result"], "warn");
     assert!(identity["hint"].as_str().unwrap().starts_with("git config --global user.name"), "{identity}");
 }
+
+#[test]
+fn it_changes_nothing_and_tells_of_what_it_leaves() {
+    let crew = Crew::new();
+    let state = crew.home.join("elsewhere/state");
+    let at = state.to_str().unwrap().to_owned();
+    let look = || {
+        let output = crew.command(&["doctor", "--json"]).env("OARLOCK_HOME", &at).output().unwrap();
+        serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap()
+    };
+    assert_eq!(of(&look(), "state")["result"], "ok");
+    assert!(!crew.home.join("elsewhere").exists(), "the first daemon makes it");
+    fs::create_dir_all(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(of(&look(), "permissions")["result"], "warn");
+    let mode = fs::metadata(&state).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode, fs::read_dir(&state).unwrap().count()), (0o755, 0));
+}

@@ -100,27 +100,35 @@ struct Folder {
 
 fn state(place: &Place) -> Vec<Check> {
     let folder = place.state();
-    if let Err(error) = place.make() {
-        let hint = "Set OARLOCK_HOME to a folder of your own.";
-        return vec![check("state", "fail", format!("{error}."), hint)];
-    }
-    let looked = rustix::fs::statvfs(folder).map_err(std::io::Error::from).and_then(|disk| {
-        let meta = fs::metadata(folder)?;
+    // One that is not there yet is made by the first daemon, in the nearest folder that is.
+    let stands = folder.ancestors().find(|path| path.exists()).unwrap_or(folder);
+    let looked = try_to_write(stands).and_then(|()| {
+        let disk = rustix::fs::statvfs(stands)?;
+        let meta = fs::metadata(stands)?;
+        let is_made = stands == folder;
         Ok(Folder {
             free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
             // Some file systems do not count them.
             free_files: (disk.f_files > 0).then_some(disk.f_favail),
-            mode: meta.mode() & 0o777,
-            is_ours: meta.uid() == rustix::process::getuid().as_raw(),
+            mode: if is_made { meta.mode() & 0o777 } else { 0o700 },
+            is_ours: !is_made || meta.uid() == rustix::process::getuid().as_raw(),
             trash: fs::read_dir(folder.join("trash")).map_or(0, Iterator::count),
         })
     });
     match looked {
         Ok(found) => judge(folder, &found),
         Err(error) => {
-            vec![check("state", "warn", format!("{} cannot be looked at: {error}.", folder.display()), "")]
+            let text = format!("{}: nothing can be made in {}: {error}.", folder.display(), stands.display());
+            vec![check("state", "fail", text, "Set OARLOCK_HOME to a folder of your own.")]
         }
     }
+}
+
+/// Makes a file and takes it away again: the owner and the mode of a folder do not tell whether its disk takes anything.
+fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let probe = folder.join(format!(".oarlock-doctor-{}", std::process::id()));
+    fs::File::create_new(&probe)?;
+    fs::remove_file(&probe)
 }
 
 fn judge(folder: &Path, found: &Folder) -> Vec<Check> {
