@@ -196,6 +196,16 @@ impl Run {
     }
 }
 
+/// What the agent of a run is told, and what it goes on with.
+#[derive(Default)]
+struct Told {
+    prompt: String,
+    conversation: Option<String>,
+    again: bool,
+    leg: Option<LegBrief>,
+    gate: Option<GateBrief>,
+}
+
 impl Session {
     /// Returns the conversation that the next run may go on with: that of the last run that had one. One that could not be
     /// gone on with, because a run begun in it ended before any turn, is left.
@@ -233,22 +243,13 @@ impl Session {
         role: Role,
         decision: &mut Decision<Effect>,
     ) {
-        let Some(prompt) = &self.run_wanted else { return };
-        let Some((run, key)) = self.next_run(decision) else { return };
-        decision.want(
-            key,
-            Effect::StartRun {
-                run,
-                role,
-                brief: brief.clone(),
-                workspace: checkout.path.clone(),
-                prompt: prompt.clone(),
-                conversation: self.conversation().map(String::from),
-                again: self.runs_begun > 0,
-                leg: None,
-                gate: None,
-            },
-        );
+        let told = Told {
+            prompt: self.run_wanted.clone().unwrap_or_default(),
+            conversation: self.conversation().map(String::from),
+            again: self.runs_begun > 0,
+            ..Told::default()
+        };
+        self.decide_start(brief, checkout, role, told, decision);
     }
 
     /// Wants the next leg of a relay: a fresh agent, whatever ran before it.
@@ -259,52 +260,40 @@ impl Session {
         leg: LegBrief,
         decision: &mut Decision<Effect>,
     ) {
-        if self.run_wanted.is_none() {
-            return;
-        }
-        let Some((run, key)) = self.next_run(decision) else { return };
-        decision.want(
-            key,
-            Effect::StartRun {
-                run,
-                role: brief.role,
-                brief: brief.clone(),
-                workspace: checkout.path.clone(),
-                prompt: String::new(),
-                conversation: None,
-                again: false,
-                leg: Some(leg),
-                gate: None,
-            },
-        );
+        let told = Told { leg: Some(leg), ..Told::default() };
+        self.decide_start(brief, checkout, brief.role, told, decision);
     }
 
-    /// Wants the next run of a gate.
+    /// Wants the next run of a gate: a fresh agent as well.
     pub(crate) fn decide_part(
         &self,
         brief: &Brief,
         checkout: &Checkout,
         role: Role,
-        told: GateBrief,
+        gate: GateBrief,
+        decision: &mut Decision<Effect>,
+    ) {
+        let told = Told { gate: Some(gate), ..Told::default() };
+        self.decide_start(brief, checkout, role, told, decision);
+    }
+
+    fn decide_start(
+        &self,
+        brief: &Brief,
+        checkout: &Checkout,
+        role: Role,
+        told: Told,
         decision: &mut Decision<Effect>,
     ) {
         if self.run_wanted.is_none() {
             return;
         }
         let Some((run, key)) = self.next_run(decision) else { return };
+        let Told { prompt, conversation, again, leg, gate } = told;
+        let (brief, workspace) = (brief.clone(), checkout.path.clone());
         decision.want(
             key,
-            Effect::StartRun {
-                run,
-                role,
-                brief: brief.clone(),
-                workspace: checkout.path.clone(),
-                prompt: String::new(),
-                conversation: None,
-                again: false,
-                leg: None,
-                gate: Some(told),
-            },
+            Effect::StartRun { run, role, brief, workspace, prompt, conversation, again, leg, gate },
         );
     }
 
