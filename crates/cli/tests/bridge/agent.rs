@@ -43,7 +43,8 @@ fn an_agent_that_cannot_be_started_is_told_of() {
 fn what_is_no_line_of_the_protocol_disturbs_nobody() {
     let bench = Bench::start("escapes ; half-character ; say Still here.");
     bench.wait_turns(1);
-    assert_eq!(bench.screen(), "› escapes ; half-character ; say Still here.\n\n  café\n\n  Still here.");
+    let screen = bench.wait_screen("\n  Still here.");
+    assert_eq!(screen, "› escapes ; half-character ; say Still here.\n\n  café\n\n  Still here.");
     assert!(!bench.output().contains("\x1b[31m"), "what an agent prints does not drive the terminal");
 }
 
@@ -51,7 +52,7 @@ fn what_is_no_line_of_the_protocol_disturbs_nobody() {
 fn a_line_of_twenty_megabytes_is_one_line_and_little_of_it_is_shown() {
     let bench = Bench::start("flood 20m ; say Still here.");
     bench.wait_turns(1);
-    let screen = bench.screen();
+    let screen = bench.wait_screen("\n  Still here.");
     assert!(screen.contains("… (19934464 bytes more)"), "{screen}");
     assert!(screen.ends_with("Still here."), "{screen}");
     assert!(bench.output().len() < 200_000, "{} bytes were drawn", bench.output().len());
@@ -71,5 +72,5 @@ fn an_agents_words_cannot_drive_the_terminal() {
     let bench = Bench::start("");
     bench.say("m1", "say a\u{1b}[2Jb\u{9b}31mc\u{7}d");
     bench.wait_turns(1);
-    assert!(bench.screen().contains("  a[2Jb31mcd"), "{}", bench.screen());
+    bench.wait_screen("  a[2Jb31mcd");
 }

@@ -50,7 +50,6 @@ fn the_transcript_reads_well_at_eighty_columns() {
     bench.wait_turns(1);
     bench.say("m1", "say 日本語のお茶は緑です。とても美味しいので、毎日飲みます。それから、もう一杯。そして、もう一杯どうぞ。");
     bench.wait_turns(2);
-    let screen = bench.screen();
     let expected = "\
 › say I will look at the recipe first, then brew a pot of it, and only then say
   whether anybody liked it.
@@ -74,7 +73,7 @@ fn the_transcript_reads_well_at_eighty_columns() {
 
   日本語のお茶は緑です。とても美味しいので、毎日飲みます。それから、もう一杯。
   そして、もう一杯どうぞ。";
-    assert_eq!(screen, expected, "\n{screen}");
+    bench.until("the transcript", || bench.screen() == expected);
 }
 
 #[test]

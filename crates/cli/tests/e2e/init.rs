@@ -267,6 +267,7 @@ fn whoever_leaves_in_the_middle_leaves_nothing() {
     assert_eq!(status.signal(), Some(rustix::process::Signal::INT.as_raw()), "{status}");
     let mut person = Person::begins(&crew, &[]);
     person.answers("Agent [claude-code]: ", "\x04");
+    until("it says so", || person.seen().contains("Nothing was written.").then_some(()));
     let (status, seen) = person.ends();
     assert_eq!(status.code(), Some(130), "{seen}");
     assert!(seen.contains("Nothing was written."), "{seen}");
